@@ -1,0 +1,1 @@
+"""argv and printing."""

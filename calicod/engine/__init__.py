@@ -1,0 +1,1 @@
+"""RuleSet and packet to Decision."""

@@ -1,0 +1,1 @@
+"""One file per match field of a rule."""

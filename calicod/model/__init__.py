@@ -1,0 +1,1 @@
+"""The vocabulary every floor shares: frozen values without behaviour beyond themselves."""

@@ -1,0 +1,91 @@
+"""The bits of the packet mark and of the connection mark that are calicod's own (design 6, steering.md).
+
+Law: the two masks are disjoint, so that a foreign `CONNMARK --restore-mark` cannot forge a verdict.
+"""
+
+import msgspec
+
+PACKET_BITS = 4
+CONNECTION_BITS = 14
+GENERATION_BITS = 10
+INTERFACE_BITS = 5
+STAGE_BITS = 3
+
+LOCAL_ID = 1
+"""Interface id of locally generated flows."""
+WORKLOAD_ID = 2
+"""Interface id shared by all anti-spoofed workloads."""
+FIRST_OWN_ID = 3
+LAST_OWN_ID = 29
+FAILSAFE_ID = 30
+"""Interface id in the stamp of a flow that a failsafe let pass; never with a stage bit, so it is never trusted."""
+UNMANAGED_ID = 31
+
+
+class MarkLayout(msgspec.Struct, frozen=True):
+    """Every mask, as an integer with its bits in place. Build with `layout`."""
+
+    packet_mask: int
+    accept: int
+    reject: int
+    known: int
+    prednat: int
+    connection_mask: int
+    generation: int
+    interface: int
+    filter_stage: int
+    judged: int
+    prednat_stage: int
+
+    def stamp(self, generation: int, interface: int) -> int:
+        """Generation and interface id in place, without a stage bit."""
+        return spread(generation, self.generation) | spread(interface, self.interface)
+
+
+def bits_of(mask: int) -> list[int]:
+    """The single bits of a mask, lowest first."""
+    return [1 << i for i in range(mask.bit_length()) if mask >> i & 1]
+
+
+def spread(value: int, mask: int) -> int:
+    """`value` laid into the bits of `mask`, lowest first.
+
+    >>> hex(spread(0b101, 0x0f00))
+    '0x500'
+    """
+    return sum(bit for i, bit in enumerate(bits_of(mask)) if value >> i & 1)
+
+
+def gather(mark: int, mask: int) -> int:
+    """The inverse of `spread`."""
+    return sum(1 << i for i, bit in enumerate(bits_of(mask)) if mark & bit)
+
+
+def layout(packet_mask: int = 0xF0000000, connection_mask: int = 0x0FFF3F00) -> MarkLayout:
+    """The layout of steering.md for the default masks, and its like for others. Raises ValueError.
+
+    Packet: ACCEPT, REJECT, KNOWN, PREDNAT from the lowest bit up. Connection, from the lowest: interface id (5),
+    filter stage (1), generation (10, or what a narrower mask leaves: 6 at least), judged earlier (1), preDNAT stage (1).
+    """
+    if packet_mask & connection_mask:
+        raise ValueError("packet_mark_mask and connection_mark_mask overlap")
+    packet, connection = bits_of(packet_mask), bits_of(connection_mask)
+    if len(packet) < PACKET_BITS or packet_mask >> 32:
+        raise ValueError(f"packet_mark_mask needs {PACKET_BITS} bits of 32")
+    if len(connection) < CONNECTION_BITS or connection_mask >> 32:
+        raise ValueError(f"connection_mark_mask needs {CONNECTION_BITS} bits of 32")
+    first = INTERFACE_BITS + 1
+    last = first + min(GENERATION_BITS, len(connection) - INTERFACE_BITS - STAGE_BITS)
+    return MarkLayout(
+        packet_mask=packet_mask,
+        accept=packet[0],
+        reject=packet[1],
+        known=packet[2],
+        prednat=packet[3],
+        connection_mask=connection_mask,
+        interface=sum(connection[:INTERFACE_BITS]),
+        filter_stage=connection[INTERFACE_BITS],
+        generation=sum(connection[first:last]),
+        judged=connection[last],
+        prednat_stage=connection[last + 1],
+    )

@@ -1,0 +1,81 @@
+"""What a worker tells the supervisor: one record per judged packet, without formatting.
+
+Law: a record is complete by itself; addresses and ports are those of the *flow* (a reply was turned round), names of
+interfaces and the hook likewise. The decision travels encoded, once made per kind of decision.
+"""
+
+import msgspec
+
+from calicod.model.hook import Hook
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """One judged packet.
+
+    `time_ns`: wall clock. `decision`: msgpack of a `Decision`. `known`: the flow bore an older stamp of ours (a refusal
+    is a cut). `reply`: it was the reply direction that came up. `quoted`: an ICMP error judged as the flow it quotes.
+    """
+
+    time_ns: int
+    decision: bytes
+    hook: Hook
+    in_interface: str
+    out_interface: str
+    protocol: int
+    src: bytes
+    dst: bytes
+    sport: int
+    dport: int
+    icmp_type: int
+    icmp_code: int
+    known: bool = False
+    reply: bool = False
+    quoted: bool = False
+
+
+class Batch(msgspec.Struct, frozen=True, tag="batch"):
+    """Records of one worker under one revision; `lost`: records it had to drop since its last batch."""
+
+    worker: int
+    revision: int
+    records: tuple[Record, ...]
+    lost: int = 0
+
+
+class Applied(msgspec.Struct, frozen=True, tag="applied"):
+    """The worker now judges by this revision; `error`: it could not take it, and keeps the one before."""
+
+    worker: int
+    pid: int
+    revision: int
+    took_ns: int
+    error: str = ""
+
+
+class Counters(msgspec.Struct, frozen=True, tag="counters"):
+    """Totals since this worker process began (packets, not flows)."""
+
+    worker: int
+    pid: int
+    judged: int
+    denied: int
+    malformed: int
+    failed: int
+    records_lost: int
+    last_failure: str = ""
+
+
+FromWorker = Batch | Applied | Counters
+
+
+class Swap(msgspec.Struct, frozen=True, tag="swap"):
+    """Load the enforcement file of the run directory: it holds this revision."""
+
+    revision: int
+
+
+class Report(msgspec.Struct, frozen=True, tag="report"):
+    """Answer with Counters and Applied."""
+
+
+ToWorker = Swap | Report

@@ -1,0 +1,57 @@
+"""Which packets the kernel brings to the queues, as values: what every installer must establish.
+
+Law: a Steering says *what*, never how; two equal Steerings make equal rules. `design.md` section 6 and `steering.md`
+say why each part is there.
+"""
+
+import msgspec
+
+from calicod.model.marks import MarkLayout, layout
+from calicod.model.network import Network
+
+
+class Nic(msgspec.Struct, frozen=True):
+    """A host interface with an id of its own in the stamp. `managed`: a host endpoint judges its local traffic."""
+
+    name: str
+    id: int
+    managed: bool
+
+
+class ForwardingWorkload(msgspec.Struct, frozen=True):
+    """A workload interface that may send from `prefixes` besides its own addresses; it has an id of its own."""
+
+    name: str
+    id: int
+    prefixes: tuple[Network, ...]
+
+
+class FailsafePort(msgspec.Struct, frozen=True):
+    """Protocol number (TCP or UDP), destination port and, if limited, the far side's network."""
+
+    protocol: int
+    port: int
+    net: Network | None = None
+
+
+class Steering(msgspec.Struct, frozen=True, kw_only=True):
+    """The kernel side of one generation.
+
+    `generation` 1..: in every stamp test. `nics`: all present host interfaces but `lo`, those with a host endpoint
+    `managed`; `wildcard_host`: a `*` host endpoint manages every other one, present or to come (id UNMANAGED_ID).
+    `workload_prefixes`: () when no workload interface is to be judged. `queue_base`: worker n reads queue_base+2n
+    (original direction) and queue_base+2n+1 (reply). `fail_open`: pass what nobody reads (`failure_mode: open`).
+    """
+
+    generation: int
+    nics: tuple[Nic, ...] = ()
+    wildcard_host: bool = False
+    workload_prefixes: tuple[str, ...] = ()
+    forwarding_workloads: tuple[ForwardingWorkload, ...] = ()
+    failsafe_inbound: tuple[FailsafePort, ...] = ()
+    failsafe_outbound: tuple[FailsafePort, ...] = ()
+    drop_invalid: bool = True
+    queue_base: int = 5200
+    workers: int = 1
+    fail_open: bool = False
+    marks: MarkLayout = layout()

@@ -1,0 +1,1 @@
+"""What was sent: bytes become packets, totally."""

@@ -1,0 +1,1 @@
+"""The program that compiler and engine agree on."""

@@ -1,0 +1,156 @@
+"""The compiled policy of one node: a plain, frozen, serialisable value.
+
+Law: compiler writes it, engines read it, neither imports the other. Indexes refer to tuples of the same RuleSet.
+Every rule of a policy keeps its index and place, so a hit can always name what was written where.
+"""
+
+import msgspec
+
+from calicod.errors import NOWHERE, Place
+from calicod.model.action import Action
+from calicod.model.network import Network
+from calicod.model.ports import PortRange
+from calicod.resources.kinds import Failsafe
+
+FAMILY_4 = 1
+FAMILY_6 = 2
+BOTH_FAMILIES = 3
+
+
+class IPSet(msgspec.Struct, frozen=True):
+    """Addresses, or (address, protocol, port) members for a named port.
+
+    `v4`, `v6`: sorted, disjoint, merged ranges, packed first+last each (8 and 32 bytes a range, network order).
+    `ports`: members of a named-port set; a set has either addresses or ports.
+    `text`: what it stands for (`selector color == "blue"`, `nets 10.0.0.0/8`), for explain.
+    """
+
+    text: str
+    v4: bytes = b""
+    v6: bytes = b""
+    ports: tuple[tuple[bytes, int, int], ...] = ()
+
+
+class PortMatch(msgspec.Struct, frozen=True):
+    """One ports list: a port in any range, or (address, protocol, port) of that side in any named set."""
+
+    ranges: tuple[PortRange, ...] = ()
+    named: tuple[int, ...] = ()
+
+
+class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule reduced to tests on one packet; all present criteria must hold (semantics 2.1).
+
+    `families`: bit set of FAMILY_4, FAMILY_6 after the filtering of semantics 2.4 (0: never matches).
+    `*_sets`: indexes of address IP sets; the address must be in every one of `source_sets` and in none of
+    `not_source_sets`. `not_icmp_*` demands an ICMP packet of its family (D7).
+    """
+
+    action: Action
+    index: int
+    place: Place = NOWHERE
+    families: int = BOTH_FAMILIES
+    protocol: int | None = None
+    not_protocol: int | None = None
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+    not_icmp_type: int | None = None
+    not_icmp_code: int | None = None
+    source_sets: tuple[int, ...] = ()
+    not_source_sets: tuple[int, ...] = ()
+    destination_sets: tuple[int, ...] = ()
+    not_destination_sets: tuple[int, ...] = ()
+    source_ports: PortMatch | None = None
+    not_source_ports: PortMatch | None = None
+    destination_ports: PortMatch | None = None
+    not_destination_ports: PortMatch | None = None
+
+
+class CompiledPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy or profile (`tier` then is `__PROFILE__`) with the rules of both directions."""
+
+    kind: str
+    tier: str
+    namespace: str
+    name: str
+    place: Place = NOWHERE
+    staged: bool = False
+    ingress: tuple[CompiledRule, ...] = ()
+    egress: tuple[CompiledRule, ...] = ()
+
+
+class TierStep(msgspec.Struct, frozen=True):
+    """The participating policies of one tier, in order, and whether the tier denies at its end."""
+
+    name: str
+    default_deny: bool
+    policies: tuple[int, ...]
+
+
+class Program(msgspec.Struct, frozen=True):
+    """What one endpoint runs for one direction: tiers in order, then profiles in order (semantics 4.4).
+
+    Programs are shared by all endpoints that run the same.
+    """
+
+    tiers: tuple[TierStep, ...]
+    profiles: tuple[int, ...]
+
+
+class LocalEndpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint with its programs; `ingress`, `egress` index `RuleSet.programs`.
+
+    `interface`: exact name; "" or "*" only for host endpoints. `addresses`: ipNetworks or expectedIPs.
+    `spoofed_prefixes`: sources it may use besides its own (own interface id, semantics 4.6).
+    """
+
+    type: str
+    namespace: str
+    name: str
+    labels: dict[str, str] = {}
+    interface: str = ""
+    addresses: tuple[bytes, ...] = ()
+    ingress: int
+    egress: int
+    active: bool = True
+    spoofed_prefixes: tuple[Network, ...] = ()
+    place: Place = NOWHERE
+
+
+class KnownNetwork(msgspec.Struct, frozen=True):
+    """Who owns addresses: for the `src` and `dst` of events. `type`: WorkloadEndpoint, HostEndpoint or NetworkSet."""
+
+    type: str
+    namespace: str
+    name: str
+    labels: dict[str, str]
+    networks: tuple[Network, ...]
+
+
+class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The FelixConfiguration in force on this node (semantics 1.13)."""
+
+    workload_prefixes: tuple[str, ...] = ("cali",)
+    endpoint_to_host_action: str = "Drop"
+    failsafe_inbound: tuple[Failsafe, ...] = ()
+    failsafe_outbound: tuple[Failsafe, ...] = ()
+    disable_invalid_check: bool = False
+    allow_vxlan_from_workloads: bool = False
+    allow_ipip_from_workloads: bool = False
+    vxlan_port: int = 4789
+
+
+class RuleSet(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the engines need. `workloads` and `hosts`: the endpoints of `node` (of all nodes if node is None).
+
+    `hosts` are sorted by name. `known`: every endpoint and network set of the snapshot.
+    """
+
+    node: str | None
+    settings: HostSettings = HostSettings()
+    ip_sets: tuple[IPSet, ...] = ()
+    policies: tuple[CompiledPolicy, ...] = ()
+    programs: tuple[Program, ...] = ()
+    workloads: tuple[LocalEndpoint, ...] = ()
+    hosts: tuple[LocalEndpoint, ...] = ()
+    known: tuple[KnownNetwork, ...] = ()
