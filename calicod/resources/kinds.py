@@ -70,7 +70,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     place: Place = NOWHERE
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
+class Policy(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
     """NetworkPolicy or GlobalNetworkPolicy (`kind`); `order` None is last.
 
     `governs_ingress`, `governs_egress`: the effective `types` (semantics 1.4, by rule count).
@@ -90,7 +90,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     place: Place = NOWHERE
 
 
-class Tier(msgspec.Struct, frozen=True, kw_only=True):
+class Tier(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
     """`order` None counts as 1,000,000 (D14); `default_action` is DENY or PASS."""
 
     metadata: Metadata
@@ -100,7 +100,7 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "Tier"
 
 
-class NetworkSet(msgspec.Struct, frozen=True, kw_only=True):
+class NetworkSet(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
     """NetworkSet or GlobalNetworkSet (`kind`)."""
 
     kind: str
@@ -117,7 +117,7 @@ class EndpointPort(msgspec.Struct, frozen=True):
     port: int
 
 
-class HostEndpoint(msgspec.Struct, frozen=True, kw_only=True):
+class HostEndpoint(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
     """`interface_name`: "" by address, "*" every host interface without its own (semantics 1.8)."""
 
     metadata: Metadata
@@ -130,7 +130,7 @@ class HostEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "HostEndpoint"
 
 
-class WorkloadEndpoint(msgspec.Struct, frozen=True, kw_only=True):
+class WorkloadEndpoint(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
     """One veth or tap of a workload (semantics 1.10). `ip_networks`: single addresses."""
 
     metadata: Metadata
@@ -148,7 +148,7 @@ class WorkloadEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "WorkloadEndpoint"
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
+class Profile(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
     """A Profile, also what a Namespace (`kns.`) or ServiceAccount (`ksa.`) becomes (semantics 1.12)."""
 
     metadata: Metadata
@@ -167,7 +167,7 @@ class Failsafe(msgspec.Struct, frozen=True):
     net: Network | None = None
 
 
-class FelixConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+class FelixConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
     """The fields of FelixConfiguration that concern calicod; None: not given here (semantics 1.13)."""
 
     metadata: Metadata

@@ -1,0 +1,58 @@
+"""The command line: one plain table, each command imported only when it is called.
+
+Law: no command's module is imported for another's sake: `calicod selector` must not pay for the daemon.
+"""
+
+from importlib import import_module
+from types import MappingProxyType
+
+import click
+
+from calicod import __version__
+
+COMMANDS = MappingProxyType(
+    {
+        "validate": "every error and warning of every resource",
+        "selector": "canonical form of a selector, and whether labels match it",
+        "eval": "packets in, decisions out, as JSON Lines",
+        "explain": "why one packet is allowed or denied, step by step",
+        "run": "the daemon, in the foreground",
+        "status": "is the daemon healthy, and if not, why",
+        "reload": "read all sources again",
+        "endpoints": "each endpoint with its interface, addresses and policies",
+        "policies": "each policy with the endpoints it selects and its hits",
+        "events": "the event stream",
+        "teardown": "remove every rule, set and mark of calicod's",
+        "demo": "the whole thing, in network namespaces of its own",
+    }
+)
+
+
+class Lazy(click.Group):
+    """A group that imports `calicod.cli.<name>` and takes its `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, or None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"calicod.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table itself: `--help` imports no command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="calicod")
+def main() -> None:
+    """A host packet filter that speaks Calico policy and says why.
+
+    Exit: 0 done, 1 the answer is "no" or the input has errors, 2 wrong usage, 3 the daemon cannot be reached,
+    4 the kernel or a permission is missing.
+    """
