@@ -39,8 +39,9 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
 
     `generation` 1..: in every stamp test. `nics`: all present host interfaces but `lo`, those with a host endpoint
     `managed`; `wildcard_host`: a `*` host endpoint manages every other one, present or to come (id UNMANAGED_ID).
-    `workload_prefixes`: () when no workload interface is to be judged. `queue_base`: worker n reads queue_base+2n
-    (original direction) and queue_base+2n+1 (reply). `fail_open`: pass what nobody reads (`failure_mode: open`).
+    `workload_prefixes`: () when no workload interface is to be judged. `queue_base`: the kernel spreads flows over a
+    range of queues, so those of the original direction come first, one a worker, then those of the reply direction
+    (`queues`). `fail_open`: pass what nobody reads (`failure_mode: open`).
     """
 
     generation: int
@@ -55,3 +56,11 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     fail_open: bool = False
     marks: MarkLayout = layout()
+
+    def queues(self, worker: int) -> tuple[int, int]:
+        """The two queues that worker 0.. reads: original direction, reply direction.
+
+        >>> Steering(generation=1, queue_base=5200, workers=2).queues(1)
+        (5201, 5203)
+        """
+        return self.queue_base + worker, self.queue_base + self.workers + worker
