@@ -1,0 +1,43 @@
+"""`calicod policies`: each policy with the endpoints it selects and how often it decided."""
+
+import click
+import msgspec
+
+from calicod.cli.client import Unreachable, request, socket_option
+from calicod.daemon.state import PolicyState
+
+
+@click.command("policies")
+@click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
+@socket_option
+def command(*, as_json: bool, socket: str) -> None:
+    """Each policy in the order of tiers, with the endpoints selected here and its hits since the daemon began.
+
+    \b
+    Example:
+      calicod policies
+    """
+    try:
+        answer = request(socket, "/policies")
+    except Unreachable as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(3) from error
+    if as_json:
+        click.echo(answer.decode())
+        return
+    policies = msgspec.json.decode(answer, type=tuple[PolicyState, ...])
+    if not policies:
+        click.echo("no policy")
+    for policy in policies:
+        click.echo("\n".join(lines(policy)))
+
+
+def lines(policy: PolicyState) -> list[str]:
+    """One policy for people."""
+    title = f"{policy.namespace}/{policy.name}" if policy.namespace else policy.name
+    return [
+        f"{policy.tier}|{policy.kind} {title} ({policy.file}:{policy.line}): "
+        f"{policy.ingress_rules} ingress and {policy.egress_rules} egress rules",
+        f"  selects: {', '.join(policy.endpoints) or 'nothing here'}",
+        f"  decided: {policy.allowed} allowed, {policy.denied} denied, {policy.logged} logged",
+    ]

@@ -1,0 +1,35 @@
+"""`calicod reload`: read all sources again, and return when every worker enforces the result."""
+
+import click
+import msgspec
+
+from calicod.cli.client import Unreachable, request, socket_option
+from calicod.daemon.state import Reloaded
+
+
+@click.command("reload")
+@click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
+@socket_option
+def command(*, as_json: bool, socket: str) -> None:
+    """Read all sources again; prints the revision that every worker now enforces.
+
+    Exit: 0 all in force, 1 a resource was rejected (the rest is in force), 3 the daemon cannot be reached.
+
+    \b
+    Example:
+      calicod reload
+    """
+    try:
+        answer = msgspec.json.decode(request(socket, "/reload", method="POST"), type=Reloaded)
+    except Unreachable as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(3) from error
+    if as_json:
+        click.echo(msgspec.json.encode(answer).decode())
+    else:
+        for diagnostic in answer.rejected:
+            click.echo(str(diagnostic), err=True)
+        if answer.error:
+            click.echo(answer.error, err=True)
+        click.echo(f"revision {answer.revision}")
+    raise SystemExit(1 if answer.rejected or answer.error else 0)

@@ -1,0 +1,66 @@
+"""`calicod status`: is the daemon healthy, and if not, why."""
+
+import time
+
+import click
+import msgspec
+
+from calicod.cli.client import Unreachable, request, socket_option
+from calicod.daemon.state import Status
+
+POLL_SECONDS = 0.1
+
+
+@click.command("status")
+@click.option("--wait", type=click.FloatRange(min=0), default=None, metavar="SECONDS", help="Wait until it is healthy.")
+@click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
+@socket_option
+def command(*, wait: float | None, as_json: bool, socket: str) -> None:
+    """Healthy or not and why; revision, workers, queues, drops, rejected resources.
+
+    Exit: 0 healthy, 1 not healthy, 3 the daemon cannot be reached.
+
+    \b
+    Example:
+      calicod status --wait 10
+    """
+    deadline = time.monotonic() + (wait or 0)
+    while True:
+        try:
+            status = msgspec.json.decode(request(socket, "/status"), type=Status)
+        except Unreachable as error:
+            if time.monotonic() >= deadline:
+                click.echo(str(error), err=True)
+                raise SystemExit(3) from error
+        else:
+            if status.healthy or time.monotonic() >= deadline:
+                break
+        time.sleep(POLL_SECONDS)
+    click.echo(msgspec.json.encode(status).decode() if as_json else "\n".join(lines(status)))
+    raise SystemExit(0 if status.healthy else 1)
+
+
+def lines(status: Status) -> list[str]:
+    """The answer for people."""
+    out = [
+        f"{status.state}: node {status.node}, revision {status.revision}, generation {status.generation}, "
+        f"{status.resources} resources, {status.endpoints} endpoints here",
+    ]
+    out += [f"  because: {reason}" for reason in status.reasons]
+    out.append(
+        f"steering {status.steering}, failure mode {status.failure_mode}, "
+        f"up {status.uptime_seconds:.0f} s, keeper {status.pid}, supervisor {status.supervisor_pid}"
+    )
+    for w in status.workers:
+        out.append(
+            f"worker {w.worker}: pid {w.pid}, revision {w.revision}, judged {w.judged}, denied {w.denied}, "
+            f"malformed {w.malformed}, failed {w.failed}, records lost {w.records_lost}, replaced {w.replaced} times"
+        )
+    for q in status.queues:
+        out.append(f"queue {q.queue}: {q.waiting} waiting, dropped {q.queue_dropped} full, {q.user_dropped} socket")
+    out += [f"dropped by the kernel as {reason}: {count}" for reason, count in sorted(status.drops.items())]
+    out.append(f"events written {status.events_written}, lost {status.events_lost}")
+    out += [f"rejected: {d}" for d in status.rejected]
+    out += [str(d) for d in status.warnings]
+    out += [f"note: {notice}" for notice in status.notices]
+    return out

@@ -1,0 +1,100 @@
+"""The control socket: HTTP over a unix socket in the run directory, 0660 root:calicod.
+
+Law: it answers with what is, and asks the supervisor for a reload; it never changes policy by itself. Every answer is
+JSON, an event stream is JSON Lines. Who may connect is decided by the socket's owner and mode, nothing else.
+"""
+
+import asyncio
+import grp
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+SOCKET_NAME = "calicod.sock"
+SOCKET_MODE = 0o660
+GROUP = "calicod"
+
+Answer = Callable[[], object]
+
+
+class Handlers(msgspec.Struct, frozen=True):
+    """What the supervisor offers. `reload` returns when every worker enforces the result; `follow` never ends."""
+
+    status: Answer
+    endpoints: Answer
+    policies: Answer
+    reload: Callable[[], Awaitable[object]]
+    recent: Callable[[], list[bytes]]
+    follow: Callable[[], AsyncIterator[bytes]]
+    metrics: Callable[[], bytes]
+
+
+class Control:
+    """The server. `start` and `stop` belong to the supervisor's loop."""
+
+    def __init__(self, run_directory: Path, handlers: Handlers) -> None:
+        self.path = run_directory / SOCKET_NAME
+        self.handlers = handlers
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> str | None:
+        """Listens. Returns a notice when the group `calicod` does not exist and the socket stays root's."""
+        app = web.Application()
+        app.router.add_get("/status", self._plain(self.handlers.status))
+        app.router.add_get("/endpoints", self._plain(self.handlers.endpoints))
+        app.router.add_get("/policies", self._plain(self.handlers.policies))
+        app.router.add_post("/reload", self._reload)
+        app.router.add_get("/events", self._events)
+        app.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        self.path.unlink(missing_ok=True)
+        before = os.umask(0o177)  # INVARIANT: the socket is never reachable for others, not even between bind and chown
+        try:
+            await web.UnixSite(self._runner, str(self.path)).start()
+        finally:
+            os.umask(before)
+        return self._give_to_group()
+
+    def _give_to_group(self) -> str | None:
+        try:
+            group = grp.getgrnam(GROUP).gr_gid
+        except KeyError:
+            self.path.chmod(0o600)
+            return f"there is no group `{GROUP}`: the control socket is for root alone"
+        os.chown(self.path, 0, group)
+        self.path.chmod(SOCKET_MODE)
+        return None
+
+    async def stop(self) -> None:
+        """Closes every connection and removes the socket."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self.path.unlink(missing_ok=True)
+
+    def _plain(self, answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(_: web.Request) -> web.Response:
+            return web.Response(body=msgspec.json.encode(answer()), content_type="application/json")
+
+        return handle
+
+    async def _reload(self, _: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(await self.handlers.reload()), content_type="application/json")
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=self.handlers.metrics(), content_type="text/plain")
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        if request.query.get("follow") != "1":
+            return web.Response(body=b"".join(self.handlers.recent()), content_type="application/x-ndjson")
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        try:
+            async for chunk in self.handlers.follow():
+                await response.write(chunk)
+        except (ConnectionError, asyncio.CancelledError):
+            return response
+        return response

@@ -1,0 +1,108 @@
+"""What the daemon tells about itself: the shapes behind `status`, `endpoints` and `policies`.
+
+Law: plain values, encoded as they are by the control socket; the commands print them and add nothing.
+"""
+
+import msgspec
+
+from calicod.errors import Diagnostic
+
+
+class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker: its process, the revision it judges by and its counters (packets since the process began)."""
+
+    worker: int
+    pid: int
+    revision: int
+    judged: int = 0
+    denied: int = 0
+    malformed: int = 0
+    failed: int = 0
+    records_lost: int = 0
+    replaced: int = 0
+
+
+class QueueState(msgspec.Struct, frozen=True, kw_only=True):
+    """One kernel queue: packets waiting, and dropped because it was full or its socket was."""
+
+    queue: int
+    waiting: int
+    queue_dropped: int
+    user_dropped: int
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `calicod status`. `state`: starting, healthy, degraded or stopping; `reasons` say why not healthy."""
+
+    healthy: bool
+    state: str
+    reasons: tuple[str, ...]
+    node: str
+    pid: int
+    supervisor_pid: int
+    uptime_seconds: float
+    revision: int
+    generation: int
+    resources: int
+    endpoints: int
+    steering: str
+    failure_mode: str
+    workers: tuple[WorkerState, ...]
+    queues: tuple[QueueState, ...]
+    drops: dict[str, int]
+    rejected: tuple[Diagnostic, ...]
+    warnings: tuple[Diagnostic, ...]
+    notices: tuple[str, ...]
+    events_written: int = 0
+    events_lost: int = 0
+
+
+class PolicyName(msgspec.Struct, frozen=True):
+    """A policy as lists show it."""
+
+    kind: str
+    tier: str
+    namespace: str
+    name: str
+
+
+class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
+    """One local endpoint; `interfaces` are those it judges now; policies in the order they are tried."""
+
+    type: str
+    namespace: str
+    name: str
+    state: str
+    interface: str
+    interfaces: tuple[str, ...]
+    addresses: tuple[str, ...]
+    labels: dict[str, str]
+    ingress: tuple[PolicyName, ...]
+    egress: tuple[PolicyName, ...]
+    profiles: tuple[str, ...]
+
+
+class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy or profile with the local endpoints it judges and how often its rules decided (flows, not packets)."""
+
+    kind: str
+    tier: str
+    namespace: str
+    name: str
+    file: str
+    line: int
+    ingress_rules: int
+    egress_rules: int
+    endpoints: tuple[str, ...]
+    allowed: int = 0
+    denied: int = 0
+    logged: int = 0
+
+
+class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `calicod reload`: the revision in force, what was rejected, and why nothing changed, if so."""
+
+    revision: int
+    generation: int
+    rejected: tuple[Diagnostic, ...] = ()
+    error: str = ""
