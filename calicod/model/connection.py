@@ -29,8 +29,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     icmp_code: int = -1
     icmp_id: int = -1
     mark: int = 0
-    packets: int = -1
-    bytes: int = -1
+    original_packets: int = -1
+    original_bytes: int = -1
     reply_packets: int = -1
     reply_bytes: int = -1
     start_ns: int = 0
