@@ -1,0 +1,97 @@
+"""What the kernel lets pass by itself, with no worker alive: failsafes and IPv6 neighbour discovery.
+
+Law: failsafes are for managed host interfaces and never help a workload. A failsafe's stamp has no stage bit, so it
+makes no later test true: it only tells whose flow this is. Router advertisements from a workload never pass here.
+"""
+
+from collections.abc import Iterable
+
+from calicod.model.marks import FAILSAFE_ID
+from calicod.model.protocol import TCP, UDP
+from calicod.model.steering import FailsafePort, Steering
+from calicod.netfilter.table import PREFIX, Chain
+
+FAILSAFE_CHAIN = f"{PREFIX}failsafe"
+"""Reached by goto."""
+
+V6 = 6
+NAMES = {TCP: "tcp", UDP: "udp"}
+NOT_SYN = "! --tcp-flags FIN,SYN,RST,ACK SYN"
+
+DISCOVERY = (133, 134, 135, 136, 137)
+"""Router and neighbour solicitation and advertisement, redirect: accepted by the kernel with hop limit 255 only
+(RFC 4861), which no router forwards."""
+
+ROUTER_ADVERTISEMENT = 134
+LISTENER_QUERY = 130
+LISTENER_REPORTS = (131, 132, 143)
+"""RFC 2710 and 3810. A snooping switch passes neighbour solicitations only to hosts that reported their
+solicited-node group: without reports IPv6 does not work, whatever else is allowed."""
+FROM_WORKLOAD = (130, 131, 132)
+"""Semantics 4.9: besides discovery, what a workload may always say to its host."""
+
+
+def from_host_discovery(family: int) -> tuple[str, ...]:
+    """OUTPUT through a managed host interface."""
+    return (*_hops(DISCOVERY, 255), *_hops(LISTENER_REPORTS, 1)) if family == V6 else ()
+
+
+def to_host_discovery(family: int) -> tuple[str, ...]:
+    """INPUT through a managed host interface. A query comes from a link-local address (RFC 2710, section 3)."""
+    queries = [f"-s fe80::/10 {rule}" for rule in _hops((LISTENER_QUERY,), 1)]
+    return (*_hops(DISCOVERY, 255), *queries) if family == V6 else ()
+
+
+def workload_discovery(family: int) -> tuple[str, ...]:
+    """INPUT through a workload interface."""
+    if family != V6:
+        return ()
+    listener = [f"{_icmp(kind)} -j RETURN" for kind in FROM_WORKLOAD]
+    return (*_hops((kind for kind in DISCOVERY if kind != ROUTER_ADVERTISEMENT), 255), *listener)
+
+
+def failsafe_chain(steering: Steering) -> Chain:
+    """Marks a new flow as a failsafe's, so that conntrack's events tell it, and returns to the hook."""
+    marks = steering.marks
+    stamp = f"{marks.stamp(steering.generation, FAILSAFE_ID):#x}/{marks.connection_mask:#x}"
+    return Chain(FAILSAFE_CHAIN, (f"-m conntrack --ctstate NEW -j CONNMARK --set-xmark {stamp}",))
+
+
+def to_host_failsafes(steering: Steering, family: int) -> tuple[str, ...]:
+    """INPUT: inbound failsafes, and what comes back on outbound ones."""
+    inbound = [_forth(port, "-s") for port in _of(steering.failsafe_inbound, family)]
+    return (*inbound, *(_back(port, "-s") for port in _of(steering.failsafe_outbound, family)))
+
+
+def from_host_failsafes(steering: Steering, family: int) -> tuple[str, ...]:
+    """OUTPUT: outbound failsafes, and what goes back on inbound ones."""
+    outbound = [_forth(port, "-d") for port in _of(steering.failsafe_outbound, family)]
+    return (*outbound, *(_back(port, "-d") for port in _of(steering.failsafe_inbound, family)))
+
+
+def _forth(port: FailsafePort, side: str) -> str:
+    name = NAMES[port.protocol]
+    return f"{_far(port, side)}-p {name} -m {name} --dport {port.port} -g {FAILSAFE_CHAIN}"
+
+
+def _back(port: FailsafePort, side: str) -> str:
+    """The reply direction; for TCP whatever opens nothing: conntrack may have met the flow the wrong way round."""
+    name = NAMES[port.protocol]
+    which = f"{NOT_SYN}" if port.protocol == TCP else "-m conntrack --ctdir REPLY"
+    return f"{_far(port, side)}-p {name} -m {name} --sport {port.port} {which} -g {FAILSAFE_CHAIN}"
+
+
+def _far(port: FailsafePort, side: str) -> str:
+    return f"{side} {port.net} " if port.net and port.net.length else ""
+
+
+def _of(ports: Iterable[FailsafePort], family: int) -> tuple[FailsafePort, ...]:
+    return tuple(port for port in ports if port.net is None or port.net.family == family)
+
+
+def _hops(kinds: Iterable[int], limit: int) -> tuple[str, ...]:
+    return tuple(f"{_icmp(kind)} -m hl --hl-eq {limit} -j RETURN" for kind in kinds)
+
+
+def _icmp(kind: int) -> str:
+    return f"-p ipv6-icmp -m icmp6 --icmpv6-type {kind}"

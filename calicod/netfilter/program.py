@@ -1,0 +1,105 @@
+"""The programs of iptables on this host: which there are, and running them.
+
+Law: output is asked for in the C locale; a program that fails is told with its own words.
+"""
+
+import os
+import shutil
+import subprocess
+from types import MappingProxyType
+
+import msgspec
+
+from calicod.errors import CalicodError
+from calicod.netfilter.table import Saved, parse_save
+
+VARIANTS = ("nft", "legacy")
+COMMANDS = MappingProxyType({4: "iptables", 6: "ip6tables"})
+DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin")
+LOCK_SECONDS = 10
+"""How long `-w` waits for the lock that the legacy variant shares with others."""
+TIMEOUT = 60.0
+VERSION_WORDS = MappingProxyType({"nft": "nf_tables", "legacy": "legacy"})
+
+
+class Family(msgspec.Struct, frozen=True):
+    """The programs of one variant for one address family."""
+
+    number: int
+    variant: str
+    restore: str
+    save: str
+
+    def __str__(self) -> str:
+        return f"ipv{self.number}"
+
+
+def family(variant: str, number: int) -> Family | None:
+    """The programs of this variant, or None when this host does not have them."""
+    command = COMMANDS[number]
+    restore, save = find(f"{command}-{variant}-restore"), find(f"{command}-{variant}-save")
+    if not (restore and save):
+        restore, save = find(f"{command}-restore"), find(f"{command}-save")
+        if not (restore and save) or VERSION_WORDS[variant] not in _version(restore):
+            return None
+    return Family(number, variant, restore, save)
+
+
+def find(name: str) -> str | None:
+    """The program in PATH or where system programs are."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), *DIRECTORIES])
+    return shutil.which(name, path=path)
+
+
+def saved(programs: Family) -> Saved:
+    """Every table as the kernel has it, with counters. Raises CalicodError."""
+    done = _run([programs.save, "-c"])
+    if done.returncode:
+        raise CalicodError(
+            "K013",
+            f"{programs.save} failed: {_reason(done)}",
+            hint="run it by hand as root to see why",
+            exit_code=4,
+        )
+    return parse_save(done.stdout)
+
+
+def restore(programs: Family, text: str) -> None:
+    """Applies the transactions of the text, one for each table. Raises CalicodError that names the line."""
+    if failure := attempt(programs, text):
+        raise CalicodError(
+            "K013",
+            f"{programs.restore} did not accept the rules: {failure}",
+            hint="`iptables --version` and the kernel's xt_* modules tell what is missing",
+            exit_code=4,
+        )
+
+
+def attempt(programs: Family, text: str) -> str:
+    """As `restore`, but says in words why it failed; "" when it did not."""
+    done = _run([programs.restore, "--noflush", "-w", str(LOCK_SECONDS)], text)
+    if not done.returncode:
+        return ""
+    reason = _reason(done)
+    number = next((int(word) for word in reason.replace(":", " ").split() if word.isdigit()), 0)
+    lines = text.splitlines()
+    return f"{reason} [{lines[number - 1]}]" if 0 < number <= len(lines) else reason
+
+
+def _run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.pathsep.join(DIRECTORIES), "LC_ALL": "C"}
+    try:
+        return subprocess.run(  # noqa: S603  a program of iptables, with arguments of our own
+            command, input=text, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=environment
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CalicodError("K013", f"{command[0]} could not be run: {error}", exit_code=4) from error
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith("# Warning")]
+    return "; ".join(lines[:3]) or f"exit status {done.returncode}"
+
+
+def _version(program: str) -> str:
+    return _run([program, "--version"]).stdout

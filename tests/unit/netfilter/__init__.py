@@ -1,0 +1,1 @@
+"""Tests of the kernel side that need no kernel."""
