@@ -143,7 +143,8 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
 class RuleSet(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the engines need. `workloads` and `hosts`: the endpoints of `node` (of all nodes if node is None).
 
-    `hosts` are sorted by name. `known`: every endpoint and network set of the snapshot.
+    `hosts` are sorted by name. `known`: every endpoint and network set of the snapshot. `ignored_interfaces`: of
+    workload endpoints that count as missing (semantics 1.10): unknown interfaces, yet a reason to judge.
     """
 
     node: str | None
@@ -154,3 +155,4 @@ class RuleSet(msgspec.Struct, frozen=True, kw_only=True):
     workloads: tuple[LocalEndpoint, ...] = ()
     hosts: tuple[LocalEndpoint, ...] = ()
     known: tuple[KnownNetwork, ...] = ()
+    ignored_interfaces: tuple[str, ...] = ()
