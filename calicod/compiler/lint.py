@@ -1,0 +1,140 @@
+"""What is valid, and almost certainly not what was meant.
+
+Law: only what is certain from the snapshot alone; a warning changes nothing in the RuleSet. Endpoints of other nodes
+are the business of those nodes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from calicod.compiler.population import Population
+from calicod.compiler.settings import CLUSTER_WIDE, OF_NODE, in_force, prefixes
+from calicod.errors import Diagnostic, Severity
+from calicod.model.action import Action
+from calicod.resources.kinds import Resource, Rule, WorkloadEndpoint
+from calicod.resources.snapshot import Snapshot
+from calicod.ruleset.program import HostSettings
+from calicod.selector.tree import All
+
+Lint = Callable[[Snapshot, str | None, Population], Iterator[Diagnostic]]
+
+
+def lint(snapshot: Snapshot, node: str | None, population: Population) -> tuple[Diagnostic, ...]:
+    """Every warning, by place."""
+    found = [diagnostic for check in LINTS for diagnostic in check(snapshot, node, population)]
+    return tuple(sorted(found, key=lambda d: (d.place, d.code, d.kind or "", d.namespace or "", d.name or "", d.path)))
+
+
+def warning(code: str, resource: Resource, path: str, message: str, hint: str | None = None) -> Diagnostic:
+    """A warning about a resource."""
+    metadata, place = resource.metadata, resource.place
+    return Diagnostic(
+        code=code,
+        message=message,
+        hint=hint,
+        severity=Severity.WARNING,
+        file=place.file,
+        line=place.line,
+        column=place.column,
+        kind=resource.kind,
+        namespace=metadata.namespace or None,
+        name=metadata.name,
+        path=path,
+    )
+
+
+def ghost_tiers(snapshot: Snapshot, _node: str | None, _population: Population) -> Iterator[Diagnostic]:
+    """Semantics 4.1: such a tier is enforced, after all others, and denies at its end."""
+    names = {tier.metadata.name for tier in snapshot.tiers}
+    for policy in snapshot.policies:
+        if policy.tier not in names:
+            message = f'tier "{policy.tier}" does not exist: the policy is enforced after all tiers that do'
+            yield warning(
+                "W050", policy, "spec.tier", message, f"write a Tier named {policy.tier}, or correct the name"
+            )
+
+
+def passing_profiles(snapshot: Snapshot, _node: str | None, _population: Population) -> Iterator[Diagnostic]:
+    """D10."""
+    for profile in snapshot.profiles:
+        for direction, rules in (("ingress", profile.ingress), ("egress", profile.egress)):
+            for index in _passes(rules):
+                path = f"spec.{direction}[{index}].action"
+                yield warning("W051", profile, path, '"Pass" in a profile goes on with the next profile')
+
+
+def _passes(rules: Iterable[Rule]) -> Iterator[int]:
+    return (index for index, rule in enumerate(rules) if rule.action is Action.PASS)
+
+
+def missing_profiles(snapshot: Snapshot, _node: str | None, population: Population) -> Iterator[Diagnostic]:
+    """Semantics 1.9: a profile that does not exist denies everything that reaches it."""
+    names = {profile.metadata.name for profile in snapshot.profiles}
+    for subject in population.subjects:
+        for index, name in enumerate(subject.endpoint.profiles):
+            if name not in names:
+                message = f'profile "{name}" does not exist: traffic that no policy decides is denied'
+                yield warning("W052", subject.endpoint, f"spec.profiles[{index}]", message)
+
+
+def ignored_workloads(_snapshot: Snapshot, _node: str | None, population: Population) -> Iterator[Diagnostic]:
+    """Semantics 1.10."""
+    for workload in population.ignored:
+        if not workload.ip_networks:
+            message = "a workload endpoint without addresses is ignored: all traffic of its interface is dropped"
+            yield warning("W053", workload, "spec.ipNetworks", message, "list its addresses, such as 10.65.0.2/32")
+        elif workload.allow_spoofed_source_prefixes:
+            message = (
+                "foreign source prefixes are not allowed on this host: the endpoint is ignored, its traffic dropped"
+            )
+            hint = "set workloadSourceSpoofing: Any in the FelixConfiguration, or remove the prefixes"
+            yield warning("W054", workload, "spec.allowSpoofedSourcePrefixes", message, hint)
+
+
+def foreign_interfaces(snapshot: Snapshot, node: str | None, population: Population) -> Iterator[Diagnostic]:
+    """The kernel brings packets of workloads by the prefix of their interface, so this one is never judged."""
+    known = prefixes(in_force(snapshot, node)) or HostSettings().workload_prefixes
+    for workload in _workloads(population):
+        if not workload.interface_name.startswith(known):
+            message = (
+                f'interface "{workload.interface_name}" does not begin with {" or ".join(known)}: it is not judged'
+            )
+            hint = "name its prefix in interfacePrefix of the FelixConfiguration"
+            yield warning("W055", workload, "spec.interfaceName", message, hint)
+
+
+def shared_interfaces(_snapshot: Snapshot, _node: str | None, population: Population) -> Iterator[Diagnostic]:
+    """Felix's choice: the first in the order of orchestrator, workload and endpoint."""
+    first: dict[tuple[str, str], WorkloadEndpoint] = {}
+    for workload in _workloads(population):
+        active = first.setdefault((workload.node, workload.interface_name), workload)
+        if active is not workload:
+            name = f"{active.metadata.namespace}/{active.metadata.name}"
+            message = f'interface "{workload.interface_name}" belongs to {name}: this endpoint is not active'
+            yield warning("W056", workload, "spec.interfaceName", message)
+
+
+def idle_configurations(snapshot: Snapshot, _node: str | None, _population: Population) -> Iterator[Diagnostic]:
+    """Semantics 1.13; the labels of nodes are not known yet."""
+    for felix in snapshot.felix_configurations:
+        name = felix.metadata.name
+        if felix.node_selector is not None and not isinstance(felix.node_selector, All):
+            message = "the labels of nodes are not known: this configuration is applied to none"
+            yield warning("W057", felix, "spec.nodeSelector", message, f"use the name {OF_NODE}<node>")
+        elif felix.node_selector is None and name != CLUSTER_WIDE and not name.startswith(OF_NODE):
+            message = f'a configuration named "{name}" without nodeSelector applies to no node'
+            yield warning("W058", felix, "metadata.name", message, f"call it {CLUSTER_WIDE} or {OF_NODE}<node>")
+
+
+def _workloads(population: Population) -> Iterator[WorkloadEndpoint]:
+    return (s.endpoint for s in population.workloads if isinstance(s.endpoint, WorkloadEndpoint))
+
+
+LINTS: tuple[Lint, ...] = (
+    ghost_tiers,
+    passing_profiles,
+    missing_profiles,
+    ignored_workloads,
+    foreign_interfaces,
+    shared_interfaces,
+    idle_configurations,
+)
