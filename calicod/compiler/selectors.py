@@ -4,11 +4,12 @@ Law: assembled as trees, never as text (semantics 2.10, 3.6), so operators canno
 `all()` is replaced: Calico's replacement inside quoted values has no effect, since no label value can hold `all()`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-import msgspec
+from msgspec.structs import replace
 
 from calicod.resources.kinds import EntityRule, Policy, ServiceAccountMatch
+from calicod.selector.rename import prefixed
 from calicod.selector.tree import All, And, Equals, Global, Has, In, Not, Or, Selector
 
 NAMESPACE = "projectcalico.org/namespace"
@@ -92,46 +93,18 @@ def negated(selector: Selector) -> Selector:
     return selector.operand if isinstance(selector, Not) else Not(selector)
 
 
-def prefixed(selector: Selector, prefix: str) -> Selector:
-    """The same tests on labels that bear a prefix: how the labels of a namespace or service account are inherited.
-
-    >>> str(prefixed(Equals("team", "a"), NAMESPACE_PREFIX))
-    'pcns.team == "a"'
-    """
-
-    def leaf(node: Selector) -> Selector:
-        match node:
-            case All() | Global() | Not() | And() | Or():
-                return node
-            case _:
-                return msgspec.structs.replace(node, label=prefix + node.label)
-
-    return rewritten(selector, leaf)
-
-
 def replaced(selector: Selector, *, every: Selector, outside: Selector | None = None) -> Selector:
     """`every` in the place of each `all()`, and `outside`, if given, in that of each `global()`."""
-
-    def leaf(node: Selector) -> Selector:
-        match node:
-            case All():
-                return every
-            case Global():
-                return outside or node
-            case _:
-                return node
-
-    return rewritten(selector, leaf)
-
-
-def rewritten(selector: Selector, leaf: Callable[[Selector], Selector]) -> Selector:
-    """The tree with each of its leaves replaced."""
     match selector:
+        case All():
+            return every
+        case Global():
+            return outside or selector
         case Not(operand):
-            return negated(rewritten(operand, leaf))
-        case And(operands):
-            return And(tuple(rewritten(operand, leaf) for operand in operands))
-        case Or(operands):
-            return Or(tuple(rewritten(operand, leaf) for operand in operands))
+            return negated(replaced(operand, every=every, outside=outside))
+        case And(operands) | Or(operands):
+            return replace(
+                selector, operands=tuple(replaced(operand, every=every, outside=outside) for operand in operands)
+            )
         case _:
-            return leaf(selector)
+            return selector
