@@ -127,9 +127,7 @@ def read(data: bytes, offset: int, end: int, family: int) -> Flow | None:
         reply_packets, reply_octets = _counters(data, where[COUNTERS_REPLY])
     zone = U16.unpack_from(data, where[ZONE] + 4)[0] if ZONE in where else 0
     master = _tuple(data, where[TUPLE_MASTER], family) if TUPLE_MASTER in where else None
-    return Flow(
-        original, reply, mark, status, zone, packets, octets, reply_packets, reply_octets, start, stop, master
-    )
+    return Flow(original, reply, mark, status, zone, packets, octets, reply_packets, reply_octets, start, stop, master)
 
 
 def write_tuple(kind: int, flow: FlowTuple) -> bytes:
@@ -143,7 +141,9 @@ def write_tuple(kind: int, flow: FlowTuple) -> bytes:
         proto += attribute(type_, bytes([max(flow.icmp_type, 0)])) + attribute(code, bytes([max(flow.icmp_code, 0)]))
     elif flow.sport >= 0:
         proto += attribute(SOURCE_PORT, U16.pack(flow.sport)) + attribute(DESTINATION_PORT, U16.pack(flow.dport))
-    return attribute(kind | NLA_F_NESTED, attribute(IP | NLA_F_NESTED, address) + attribute(PROTO | NLA_F_NESTED, proto))
+    return attribute(
+        kind | NLA_F_NESTED, attribute(IP | NLA_F_NESTED, address) + attribute(PROTO | NLA_F_NESTED, proto)
+    )
 
 
 def head(family: int) -> bytes:
