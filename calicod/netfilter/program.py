@@ -4,6 +4,7 @@ Law: output is asked for in the C locale; a program that fails is told with its 
 """
 
 import os
+import re
 import shutil
 import subprocess
 from types import MappingProxyType
@@ -19,6 +20,8 @@ DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin")
 LOCK_SECONDS = 10
 """How long `-w` waits for the lock that the legacy variant shares with others."""
 TIMEOUT = 60.0
+LINE = re.compile(r"line:? (\d+)")
+NOISE = ("# Warning", "Try `")
 VERSION_WORDS = MappingProxyType({"nft": "nf_tables", "legacy": "legacy"})
 
 
@@ -81,8 +84,9 @@ def attempt(programs: Family, text: str) -> str:
     if not done.returncode:
         return ""
     reason = _reason(done)
-    number = next((int(word) for word in reason.replace(":", " ").split() if word.isdigit()), 0)
+    place = LINE.search(reason)
     lines = text.splitlines()
+    number = int(place[1]) if place else 0
     return f"{reason} [{lines[number - 1]}]" if 0 < number <= len(lines) else reason
 
 
@@ -97,7 +101,7 @@ def _run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith("# Warning")]
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith(NOISE)]
     return "; ".join(lines[:3]) or f"exit status {done.returncode}"
 
 

@@ -7,6 +7,7 @@ far ── eth1 (unmanaged)┘  node  ├ cali2 ── w2
 
 import contextlib
 import socket
+import struct
 from collections.abc import Iterator
 
 from calicod.model.network import parse_network
@@ -20,7 +21,7 @@ TCP, UDP = 6, 17
 ETH0, ETH1, W3 = 3, 4, 5
 """Ids in the stamp."""
 QUEUE = 5200
-PATIENCE = 0.25
+PATIENCE = 0.15
 """Seconds to wait for what must not come."""
 
 HOSTS = {"ext": 1, "far": 2, "w1": 11, "w2": 12, "w3": 13}
@@ -141,7 +142,7 @@ class UdpFlow:
         self.server.bind(("::" if family == 6 else "", options.get("server_port") or port))
         self.client = at.world.socket(at.space(client), FAMILIES[family], socket.SOCK_DGRAM)
         if options.get("mark"):
-            self.client.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, options["mark"])
+            self.client.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, struct.pack("@I", options["mark"]))
         if options.get("source"):
             self.client.bind((options["source"], 0))
         self.client.connect((to, port))
@@ -205,7 +206,7 @@ def tcp(at: Node, client: str, server: str, family: int, port: int, patience: fl
             return ok and calling.recv(1) == b"b"
 
 
-def ping(at: Node, client: str, server: str, family: int, count: int = 1, patience: float = 0.3) -> bool:
+def ping(at: Node, client: str, server: str, family: int, count: int = 1, patience: float = 0.15) -> bool:
     """Whether echo replies come."""
     options = ("-6",) if family == 6 else ()
     wait = ("-c", str(count), "-i", "0.01", "-W", str(patience), "-q")

@@ -71,7 +71,7 @@ def test_one_packet_of_a_tcp_connection_and_of_a_ping_is_judged(
     judge = router.start()
 
     assert tcp(router, client, server, family, 1001)
-    assert ping(router, client, server, family, count=3)
+    assert ping(router, client, server, family, count=3, patience=2.0)
 
     assert [seen.hook for seen in judge.seen] == [hook, hook]
     assert {stamp[1] for stamp in stamps(router)} == {interface}
