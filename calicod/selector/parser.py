@@ -29,6 +29,7 @@ MAX_DEPTH = 100
 """Levels of And, Or and Not in a tree; parentheses around one operand make no level."""
 MAX_LABEL = 512
 MAX_REMEMBERED = 1024
+MAX_SHOWN = 40
 
 # Blanks are space and tab only: a newline is an error (semantics 3.1).
 _BLANKS = re.compile(r"[ \t]*")
@@ -38,12 +39,19 @@ _STRING = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _FUNCTION = re.compile(r"(has|all|global)\(")
 # Operators are looked for only after a label, so that `in == "x"` is a label called `in`.
 _OPERATOR = re.compile(
-    r"(?:(?P<test>==|!=|contains\b|starts[ \t]*with\b|ends[ \t]*with\b)|(?P<set>in\b|not[ \t]*in\b))", re.ASCII
+    r"(?P<test>==|!=|contains\b|starts[ \t]*with\b|ends[ \t]*with\b)|(?P<set>in\b|not[ \t]*in\b)", re.ASCII
 )
 _JOIN = re.compile(r"&&|\|\|")
 
-_TESTS = {"==": Equals, "!=": NotEquals, "contains": Contains, "startswith": StartsWith, "endswith": EndsWith}
-_SETS = {"in": In, "notin": NotIn}
+_Test = Equals | NotEquals | Contains | StartsWith | EndsWith
+_TESTS: dict[str, type[_Test]] = {
+    "==": Equals,
+    "!=": NotEquals,
+    "contains": Contains,
+    "startswith": StartsWith,
+    "endswith": EndsWith,
+}
+_SETS: dict[str, type[In | NotIn]] = {"in": In, "notin": NotIn}
 
 
 class SelectorError(Exception):
@@ -100,15 +108,15 @@ class _Reader:
         return match
 
     def literal(self, text: str) -> bool:
-        """This very text right here, consumed."""
+        """Whether this very text stands here; if so, it is consumed."""
         if not self.text.startswith(text, self.at):
             return False
         self.at += len(text)
         return True
 
-    def fail(self, message: str, at: int | None = None) -> NoReturn:
-        """Raises a SelectorError for this place."""
-        raise SelectorError(message, (self.at if at is None else at) + 1)
+    def error(self, message: str, at: int | None = None) -> SelectorError:
+        """A mistake at this place."""
+        return SelectorError(message, (self.at if at is None else at) + 1)
 
     def found(self) -> str:
         """The next characters, for a message."""
@@ -153,7 +161,7 @@ def _more(reader: _Reader, groups: list[_Group], operand: tuple[Selector, int]) 
     """Takes what follows an operand; false at the end of the text."""
     while True:
         if operand[1] >= MAX_DEPTH:
-            reader.fail(f"nested more than {MAX_DEPTH} deep", groups[-1].start)
+            raise reader.error(f"nested more than {MAX_DEPTH} deep", groups[-1].start)
         groups[-1].conjuncts.append(operand)
         reader.skip_blanks()
         join = reader.take(_JOIN)
@@ -163,12 +171,12 @@ def _more(reader: _Reader, groups: list[_Group], operand: tuple[Selector, int]) 
             return True
         if reader.at == len(reader.text):
             if len(groups) > 1:
-                reader.fail('"(" is never closed', groups[-1].start)
+                raise reader.error('"(" is never closed', groups[-1].start)
             return False
         if not reader.literal(")"):
             _refuse_rest(reader)
         if len(groups) == 1:
-            reader.fail('")" without "("', reader.at - 1)
+            raise reader.error('")" without "("', reader.at - 1)
         group = groups.pop()
         operand = _negated(group.close(), negated=group.negated)
 
@@ -176,8 +184,8 @@ def _more(reader: _Reader, groups: list[_Group], operand: tuple[Selector, int]) 
 def _refuse_rest(reader: _Reader) -> NoReturn:
     if reader.text[reader.at] in "&|":
         sign = reader.text[reader.at]
-        reader.fail(f'single "{sign}", expected "{sign * 2}"')
-    reader.fail(f'expected "&&", "||" or the end, found {reader.found()}')
+        raise reader.error(f'single "{sign}", expected "{sign * 2}"')
+    raise reader.error(f'expected "&&", "||" or the end, found {reader.found()}')
 
 
 def _negations(reader: _Reader) -> bool:
@@ -221,17 +229,17 @@ def _primary(reader: _Reader) -> Selector:
 
 def _refuse_operand(reader: _Reader) -> NoReturn:
     if reader.text[reader.at : reader.at + 1] in {'"', "'"}:
-        reader.fail("a text in quotes cannot stand here, expected a label, which is written without quotes")
-    reader.fail(f'expected a label, "has(", "all()", "global()", "!" or "(", found {reader.found()}')
+        raise reader.error("a text in quotes cannot stand here, expected a label, which is written without quotes")
+    raise reader.error(f'expected a label, "has(", "all()", "global()", "!" or "(", found {reader.found()}')
 
 
 def _refuse_operator(reader: _Reader, label: str, start: int) -> NoReturn:
     if reader.text[reader.at : reader.at + 1] == "=":
-        reader.fail('single "=", expected "=="')
+        raise reader.error('single "=", expected "=="')
     if reader.text[reader.at : reader.at + 1] == "(" and label in {"has", "all", "global"}:
-        reader.fail(f'"{label}" and its "(" must not be apart', start)
-    shown = label if len(label) <= 40 else label[:40] + "…"
-    reader.fail(
+        raise reader.error(f'"{label}" and its "(" must not be apart', start)
+    shown = label if len(label) <= MAX_SHOWN else label[:MAX_SHOWN] + "…"
+    raise reader.error(
         f'expected "==", "!=", "in", "not in", "contains", "starts with" or "ends with" after label "{shown}", '
         f"found {reader.found()}"
     )
@@ -239,19 +247,19 @@ def _refuse_operator(reader: _Reader, label: str, start: int) -> NoReturn:
 
 def _check_label(reader: _Reader, label: re.Match[str]) -> None:
     if len(label[0]) > MAX_LABEL:
-        reader.fail(f"label of {len(label[0])} characters, at most {MAX_LABEL} are allowed", label.start())
+        raise reader.error(f"label of {len(label[0])} characters, at most {MAX_LABEL} are allowed", label.start())
 
 
 def _call(reader: _Reader, function: re.Match[str]) -> Selector:
     reader.skip_blanks()
     label = reader.take(_LABEL) if function[1] == "has" else None
     if function[1] == "has" and not label:
-        reader.fail(f'expected a label after "has(", found {reader.found()}')
+        raise reader.error(f'expected a label after "has(", found {reader.found()}')
     if label:
         _check_label(reader, label)
         reader.skip_blanks()
     if not reader.literal(")"):
-        reader.fail(f'expected ")" to end "{function[0]}", found {reader.found()}')
+        raise reader.error(f'expected ")" to end "{function[0]}", found {reader.found()}')
     if label:
         return Has(label[0])
     return All() if function[1] == "all" else Global()
@@ -263,15 +271,15 @@ def _string(reader: _Reader, where: str) -> str:
     if match:
         return match[0][1:-1]
     if reader.text[reader.at : reader.at + 1] in {'"', "'"}:
-        reader.fail("text in quotes is never closed")
-    reader.fail(f"expected a text in quotes {where}, found {reader.found()}")
+        raise reader.error("text in quotes is never closed")
+    raise reader.error(f"expected a text in quotes {where}, found {reader.found()}")
 
 
 def _values(reader: _Reader) -> tuple[str, ...]:
     """The values of a set, sorted and unique; a comma may stand before the brace."""
     reader.skip_blanks()
     if not reader.literal("{"):
-        reader.fail(f'expected "{{" and a set of texts, found {reader.found()}')
+        raise reader.error(f'expected "{{" and a set of texts, found {reader.found()}')
     values: set[str] = set()
     reader.skip_blanks()
     while not reader.literal("}"):
@@ -280,5 +288,5 @@ def _values(reader: _Reader) -> tuple[str, ...]:
         if reader.literal(","):
             reader.skip_blanks()
         elif not reader.text.startswith("}", reader.at):
-            reader.fail(f'expected "," or "}}" in a set, found {reader.found()}')
+            raise reader.error(f'expected "," or "}}" in a set, found {reader.found()}')
     return tuple(sorted(values))

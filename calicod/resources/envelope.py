@@ -1,0 +1,195 @@
+"""One resource: apiVersion and kind choose who reads it (semantics 1.1).
+
+Law: a kind that Calico or Kubernetes knows and calicod cannot honour yet is refused by name; only kinds that cannot
+bear on a verdict are passed over, with a warning.
+"""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+import msgspec
+
+from calicod.resources.document import PLAIN, Mapping, Node, Scalar
+from calicod.resources.endpoints import HOST, WORKLOAD, host_endpoint, workload_endpoint
+from calicod.resources.felix import felix_configuration
+from calicod.resources.kinds import Metadata, Resource
+from calicod.resources.kubernetes import ACCOUNT_PROFILE, NAMESPACE_PROFILE, namespace, service_account
+from calicod.resources.metadata import (
+    CLUSTER,
+    DEFAULT_NAMESPACE,
+    GLOBAL_POLICY,
+    NAMESPACED,
+    POLICY,
+    TIER,
+    Naming,
+    identify,
+    ignore,
+    metadata,
+)
+from calicod.resources.policies import GLOBAL, global_network_policy, network_policy
+from calicod.resources.profiles import PROFILE, profile
+from calicod.resources.report import Report
+from calicod.resources.scalars import quoted
+from calicod.resources.sets import FORBIDDEN_LABELS, SET, network_set
+from calicod.resources.table import Field, Fields, find, is_mapping, read
+from calicod.resources.tiers import tier
+from calicod.resources.wellformed import Budget, check
+
+CALICO = "projectcalico.org/v3"
+CORE = "v1"
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """How one kind is read. `extra`: fields beside metadata and spec."""
+
+    naming: Naming
+    reader: Callable[[Mapping, Metadata, Report], Resource | None]
+    forbidden_labels: dict[str, str] = {}
+    extra: tuple[str, ...] = ()
+
+
+KINDS = {
+    "NetworkPolicy": Kind(POLICY, network_policy),
+    "GlobalNetworkPolicy": Kind(GLOBAL_POLICY, global_network_policy),
+    "Tier": Kind(TIER, tier, extra=("status",)),
+    "NetworkSet": Kind(NAMESPACED, network_set, FORBIDDEN_LABELS),
+    "GlobalNetworkSet": Kind(CLUSTER, network_set, FORBIDDEN_LABELS),
+    "HostEndpoint": Kind(CLUSTER, host_endpoint),
+    "WorkloadEndpoint": Kind(NAMESPACED, workload_endpoint),
+    "Profile": Kind(CLUSTER, profile),
+    "FelixConfiguration": Kind(CLUSTER, felix_configuration),
+}
+KUBERNETES = {
+    "Namespace": Kind(CLUSTER, lambda _, found, report: namespace(found, report), extra=("status",)),
+    "ServiceAccount": Kind(
+        NAMESPACED,
+        lambda _, found, report: service_account(found, report),
+        extra=("secrets", "imagePullSecrets", "automountServiceAccountToken"),
+    ),
+}
+STAGED = ("StagedNetworkPolicy", "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy")
+LATER = {
+    "Pod": CORE,
+    "Service": CORE,
+    "Endpoints": CORE,
+    "Node": CORE,
+    "EndpointSlice": "discovery.k8s.io/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "ClusterNetworkPolicy": "policy.networking.k8s.io/v1alpha2",
+    "AdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
+    "BaselineAdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
+}
+WITHOUT_EFFECT = (
+    "BGPConfiguration",
+    "BGPFilter",
+    "BGPPeer",
+    "BlockAffinity",
+    "CalicoNodeStatus",
+    "ClusterInformation",
+    "IPAMBlock",
+    "IPAMConfig",
+    "IPAMConfiguration",
+    "IPAMHandle",
+    "IPPool",
+    "IPReservation",
+    "KubeControllersConfiguration",
+    "Node",
+)
+
+_IN_METADATA = ("name", "namespace", "labels", "annotations")
+_IN_SPEC = ("selector", "rules", *GLOBAL, *SET, *HOST, *WORKLOAD, *PROFILE)
+_MISPLACED = {name: f"{name} belongs under spec:" for name in _IN_SPEC}
+
+
+def resource(root: Mapping, report: Report, budget: Budget, listed: str | None) -> Resource | None:
+    """The resource that a mapping describes; None when it is refused or passed over. `listed`: the kind of its list."""
+    check(root, report, budget)
+    kind_node = find(root, "kind")
+    kind = kind_node.value if isinstance(kind_node, Scalar) else listed
+    version = find(root, "apiVersion")
+    written = version.value if isinstance(version, Scalar) else None
+    if kind is None:
+        report.error("Y016", kind_node or root, 'field "kind" is missing', field="" if kind_node else "kind")
+        return None
+    if written is None and not (listed and version is None):
+        report.error("Y015", version or root, 'field "apiVersion" is missing', hint=_version_hint(kind))
+    known = _known(kind, written)
+    if known is None:
+        _not_read(root, kind, written, kind_node or root, report)
+        return None
+    _identify(kind, known, report)
+    expected = CORE if kind in KUBERNETES else CALICO
+    if written is not None and written != expected:
+        hint = f"write apiVersion: {expected}"
+        report.error("Y015", version or root, f"expected apiVersion {expected}, found {quoted(written)}", hint=hint)
+    return _read(root, known, report)
+
+
+def _known(kind: str, version: str | None) -> Kind | None:
+    """Calico's and Kubernetes' NetworkPolicy share their name: the group tells them apart."""
+    if kind in KUBERNETES:
+        return KUBERNETES[kind]
+    if version is not None and version.partition("/")[0].endswith(".k8s.io"):
+        return None
+    return KINDS.get(kind)
+
+
+def _version_hint(kind: str) -> str:
+    return f"write apiVersion: {CORE if kind in KUBERNETES else CALICO}"
+
+
+def _identify(kind: str, known: Kind, report: Report) -> None:
+    """The identity of what the document becomes: a Namespace and a ServiceAccount become profiles (semantics 1.12)."""
+    identify(report, kind, namespaced=known.naming.namespaced)
+    if kind in KUBERNETES:
+        report.kind = "Profile"
+        if report.name:
+            prefix = NAMESPACE_PROFILE if kind == "Namespace" else f"{ACCOUNT_PROFILE}{report.namespace}."
+            report.name = prefix + report.name
+        report.namespace = ""
+
+
+def _not_read(root: Mapping, kind: str, version: str | None, place: Node, report: Report) -> None:
+    """A kind that calicod does not read: later, never, or not known at all."""
+    identify(report, kind, namespaced=find(root, "metadata", "namespace") is not None)
+    calico = version is None or version.endswith("projectcalico.org/v3")
+    if kind in STAGED and calico:
+        report.error(
+            "N002", place, f"kind {kind} is not supported yet", hint="staged policies change no verdict: leave them out"
+        )
+    elif kind in WITHOUT_EFFECT and version == CALICO:
+        report.warning("W011", place, f"a {kind} has no effect in calicod")
+    elif kind in LATER and not (version or "").endswith("projectcalico.org/v3"):
+        report.error("N003", place, f"Kubernetes kind {kind} is not supported yet")
+    else:
+        close = get_close_matches(kind[:64], (*KINDS, *KUBERNETES), n=1, cutoff=0.6)
+        hint = f"did you mean {close[0]}?" if close else f"known kinds: {', '.join((*KINDS, *KUBERNETES))}"
+        report.error("Y016", place, f"unknown kind {quoted(kind)}", hint=hint)
+
+
+def _read(root: Mapping, known: Kind, report: Report) -> Resource | None:
+    _check_root(root, known, report)
+    found = metadata(report, known.naming, known.forbidden_labels)
+    spec = find(root, "spec")
+    if spec is None:
+        spec = Mapping(PLAIN, [], start_mark=root.start_mark, end_mark=root.start_mark)
+        report.name_path(spec, "spec")
+    elif not is_mapping(spec, report):
+        return None
+    if found is None:
+        # The rest is judged all the same, so that every finding is told at once.
+        report.refused = True
+        found = Metadata(name=report.name or "", namespace=report.namespace or DEFAULT_NAMESPACE)
+    if isinstance(spec, Mapping):
+        return known.reader(spec, found, report)
+    return None
+
+
+def _check_root(root: Mapping, known: Kind, report: Report) -> None:
+    table: Fields = {name: Field("", ignore) for name in ("apiVersion", "kind", "metadata", "spec", *known.extra)}
+    hints = dict(_MISPLACED)
+    for name in _IN_METADATA:
+        value = find(root, name)
+        text = value.value if isinstance(value, Scalar) else "…"
+        hints[name] = f"{name} belongs under metadata: write `metadata: {{{name}: {text}}}`"
+    read(root, table, report, hints)

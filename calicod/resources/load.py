@@ -1,0 +1,159 @@
+"""From the text of a file to resources: one function, and what comes of many files together.
+
+Law: a document is accepted whole or refused whole, with every finding told. What was refused is told by identity, or,
+where that cannot be read, by file, so that whoever keeps last good versions knows what to keep.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from calicod.errors import Diagnostic
+from calicod.resources.document import Document, Mapping, Node, Scalar, Sequence, Unparsable, prepared, salvage, stream
+from calicod.resources.envelope import resource
+from calicod.resources.kinds import Resource, identity
+from calicod.resources.metadata import ignore
+from calicod.resources.report import Report
+from calicod.resources.scalars import is_null, shown
+from calicod.resources.table import Field, Fields, find, items, read
+from calicod.resources.wellformed import Budget, check_keys
+
+Identity = tuple[str, str, str]
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What was read.
+
+    `rejected`: identities of refused documents. `broken`: files, or paths that cannot be read, with something whose
+    identity is not known.
+    """
+
+    resources: tuple[Resource, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    rejected: tuple[Identity, ...] = ()
+    broken: tuple[str, ...] = ()
+
+
+LIST: Fields = {name: Field("", ignore) for name in ("apiVersion", "kind", "metadata", "items")}
+
+
+def load(text: str, file: str) -> Loaded:
+    """Every resource of a text, and every finding; `file` is the name that findings bear. Never raises."""
+    ready = prepared(text, file)
+    if isinstance(ready, Diagnostic):
+        return Loaded(diagnostics=(ready,), broken=(file,))
+    try:
+        loading = _Loading(file, ready)
+        for document in stream(ready):
+            loading.take(document)
+    except Unparsable:
+        loading = _Loading(file, ready)
+        for part in salvage(ready, file):
+            if isinstance(part, Diagnostic):
+                loading.broken(part)
+            else:
+                loading.take(part)
+    return together([loading.loaded()])
+
+
+def together(loaded: Iterable[Loaded]) -> Loaded:
+    """Many files as one input: the second resource of one identity is refused, naming both places."""
+    parts = tuple(loaded)
+    first: dict[Identity, Resource] = {}
+    diagnostics: list[Diagnostic] = []
+    for part in parts:
+        diagnostics.extend(part.diagnostics)
+        for found in part.resources:
+            known = first.setdefault(identity(found), found)
+            if known is not found:
+                diagnostics.append(_duplicate(found, known))
+    return Loaded(
+        resources=tuple(first.values()),
+        diagnostics=tuple(diagnostics),
+        rejected=tuple(who for part in parts for who in part.rejected),
+        broken=tuple(dict.fromkeys(file for part in parts for file in part.broken)),
+    )
+
+
+def _duplicate(found: Resource, known: Resource) -> Diagnostic:
+    kind, namespace, name = identity(found)
+    shown_name = f"{namespace}/{name}" if namespace else name
+    return Diagnostic(
+        code="Y018",
+        message=f"{kind} {shown_name} is given twice, first at {known.place}",
+        hint="remove one, or give it another name",
+        file=found.place.file,
+        line=found.place.line,
+        column=found.place.column,
+        kind=kind,
+        namespace=namespace,
+        name=name,
+        path="metadata.name",
+    )
+
+
+class _Loading:
+    """One file while it is read."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self._file = file
+        self._budget = Budget(text)
+        self._resources: list[Resource] = []
+        self._diagnostics: list[Diagnostic] = []
+        self._rejected: list[Identity] = []
+        self._broken = False
+
+    def take(self, document: Document) -> None:
+        """One document: a resource, a list of them, or nothing but comments."""
+        root = document.root
+        if is_null(root):
+            return
+        kind = find(root, "kind")
+        if isinstance(root, Sequence):
+            for item in root.value:
+                self._one(document, item, None)
+        elif isinstance(kind, Scalar) and kind.value.endswith("List") and isinstance(root, Mapping):
+            self._list(document, root, kind.value.removesuffix("List"))
+        else:
+            self._one(document, root, None)
+
+    def broken(self, diagnostic: Diagnostic) -> None:
+        """A part of the file that is no document."""
+        self._diagnostics.append(diagnostic)
+        self._broken = True
+
+    def loaded(self) -> Loaded:
+        """What came of the file."""
+        return Loaded(
+            tuple(self._resources),
+            tuple(self._diagnostics),
+            tuple(self._rejected),
+            (self._file,) if self._broken else (),
+        )
+
+    def _list(self, document: Document, root: Mapping, kind: str) -> None:
+        """A `v1` List as kubectl prints it, or a `<Kind>List`, whose items need not repeat their kind."""
+        report = Report(document, root, self._file)
+        report.kind = f"{kind}List"
+        check_keys(root, report)
+        read(root, LIST, report)
+        members = find(root, "items")
+        for item in items(members, report) if members is not None else ():
+            self._one(document, item, kind or None)
+        self._broken = self._broken or report.refused
+        self._diagnostics.extend(report.diagnostics())
+
+    def _one(self, document: Document, root: Node, kind: str | None) -> None:
+        report = Report(document, root, self._file)
+        if isinstance(root, Mapping):
+            found = resource(root, report, self._budget, kind)
+            if found is not None and not report.refused:
+                self._resources.append(found)
+        else:
+            hint = "write each resource as a mapping with apiVersion, kind, metadata and spec"
+            report.error("Y014", root, f"expected a resource, found {shown(root)}", hint=hint)
+        self._diagnostics.extend(report.diagnostics())
+        if report.refused and report.kind and report.name:
+            self._rejected.append((report.kind, report.namespace or "", report.name))
+        elif report.refused:
+            self._broken = True

@@ -1,0 +1,39 @@
+"""`services` of a rule: checked as Calico checks them, and not supported yet (semantics 2.12).
+
+Law: never ignored: a rule that lost its services would match too much.
+"""
+
+from calicod.resources.document import Node
+from calicod.resources.names import required_name
+from calicod.resources.report import Report
+from calicod.resources.table import Field, find, is_mapping, read
+
+_NAME = required_name("R019", limit=253)
+_TABLE = {"name": Field("name", _NAME, required="R019"), "namespace": Field("namespace", _NAME)}
+_EXCLUSIVE = ("serviceAccounts", "namespaceSelector", "selector", "notSelector", "nets", "notNets")
+_WRONG_SIDE = {("source", "egress"), ("destination", "ingress")}
+
+
+def services(node: Node, report: Report) -> None:
+    """Checks name and namespace; the rule is refused in any case."""
+    if is_mapping(node, report):
+        read(node, _TABLE, report)
+        report.error("N001", node, "services are not supported yet", hint="select the pods behind the service instead")
+
+
+def check_services(rule: Node, side: str, direction: str, report: Report) -> None:
+    """R17, R18, R20, R21: what services exclude, and where they may stand."""
+    entity = find(rule, side) or rule
+    place = find(entity, "services") or entity
+    if (side, direction) in _WRONG_SIDE:
+        report.error("R020", place, f"services are not allowed in the {side} of an {direction} rule")
+    for name in _EXCLUSIVE:
+        other = find(entity, name)
+        if other is not None and (name == "serviceAccounts" or other.value):
+            report.error("R018", other, f"{name} cannot stand beside services")
+    for name in ("ports", "notPorts"):
+        other = find(entity, name)
+        if side == "destination" and other is not None and other.value:
+            report.error("R017", other, f"destination {name} cannot stand beside services")
+    if report.kind == "GlobalNetworkPolicy" and not getattr(find(place, "namespace"), "value", ""):
+        report.error("R021", place, "services of a GlobalNetworkPolicy need a namespace", field="namespace")

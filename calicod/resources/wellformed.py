@@ -1,0 +1,88 @@
+"""What must hold of every resource's nodes before anybody reads them.
+
+Law: after `check` without an error, keys of a mapping are unique scalars, merge keys are gone, no alias leads back to
+itself, and all aliases of a file together expand to a bounded number of nodes.
+"""
+
+from calicod.resources.document import MAX_DEPTH, PLAIN, Mapping, Node, Scalar, Sequence
+from calicod.resources.report import Report
+
+ALIAS_ALLOWANCE = 1_000_000
+"""Nodes that aliases of one file may add to those written in it."""
+
+
+class Budget:
+    """How many nodes of one file may still be read, aliased ones counted each time."""
+
+    def __init__(self, text: str) -> None:
+        self.left = len(text) + ALIAS_ALLOWANCE
+
+
+def check(root: Node, report: Report, budget: Budget) -> None:
+    """Reports duplicate keys, keys that are no text, and aliases without end; writes out merge keys."""
+    stack = [(root, 1)]
+    while stack:
+        node, depth = stack.pop()
+        if depth > MAX_DEPTH:
+            report.error("Y004", node, "an alias leads back to what contains it, or nests too deep")
+            return
+        if isinstance(node, Mapping):
+            check_keys(node, report)
+            children = [value for _, value in node.value]
+        elif isinstance(node, Sequence):
+            children = node.value
+        else:
+            continue
+        budget.left -= len(children) + 1
+        if budget.left < 0:
+            report.error("Y004", node, f"aliases expand to more than {ALIAS_ALLOWANCE:,} values")
+            return
+        stack.extend((child, depth + 1) for child in children if not isinstance(child, Scalar))
+
+
+def check_keys(node: Mapping, report: Report) -> None:
+    """As `check`, of one mapping alone."""
+    keys = set()
+    for key, _ in node.value:
+        if not isinstance(key, Scalar):
+            report.error("Y007", key, "a key must be text, not a mapping or a list")
+            node.value = [pair for pair in node.value if isinstance(pair[0], Scalar)]
+            return check_keys(node, report)
+        keys.add(key.value)
+    if len(keys) < len(node.value):
+        _report_duplicates(node, report)
+    if "<<" in keys:
+        _merge(node, report)
+    return None
+
+
+def _report_duplicates(node: Mapping, report: Report) -> None:
+    """Each repetition, naming the first; what is read afterwards is the first alone."""
+    first: dict[str, tuple[Node, Node]] = {}
+    for key, value in node.value:
+        if key.value in first:
+            line, column = report.document.position(first[key.value][0])
+            report.error("Y003", key, f'key "{key.value}" is given twice, first at line {line}, column {column}')
+        else:
+            first[key.value] = (key, value)
+    node.value = list(first.values())
+
+
+def _merge(node: Mapping, report: Report) -> None:
+    """`<<: *other` takes over the keys that are not given here (the YAML merge key, as Calico's tools read it)."""
+    given = {key.value: (key, value) for key, value in node.value}
+    key, source = given["<<"]
+    if key.tag != PLAIN:
+        return
+    del given["<<"]
+    for mapping in source.value if isinstance(source, Sequence) else [source]:
+        if not isinstance(mapping, Mapping):
+            report.error("Y010", source, 'merge key "<<" needs a mapping or a list of mappings')
+            return
+        if mapping is node:
+            report.error("Y004", source, "an alias leads back to what contains it")
+            return
+        for inherited, value in mapping.value:
+            if isinstance(inherited, Scalar):
+                given.setdefault(inherited.value, (inherited, value))
+    node.value = list(given.values())
