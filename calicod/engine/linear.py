@@ -1,0 +1,110 @@
+"""Each rule in turn: so plain that it is the specification (semantics 4.4).
+
+Law: nothing is remembered and nothing is skipped. The bitmap engine must give the same Decision for every packet.
+"""
+
+from collections.abc import Iterable
+
+from calicod.engine.cluster import Cluster, join
+from calicod.engine.path import Path, Stage, exempt, find
+from calicod.engine.result import NO_PROFILE, Result, combine, decided, default_reference, hit, rule_reference
+from calicod.fields.sets import Sets
+from calicod.fields.table import FIELDS
+from calicod.model.action import Action
+from calicod.model.decision import Decision, PolicyReference
+from calicod.model.hook import Direction, Hook
+from calicod.model.interface import Interface
+from calicod.model.verdict import Reason, Verdict
+from calicod.packet.value import Packet
+from calicod.ruleset.program import CompiledPolicy, CompiledRule, RuleSet, TierStep
+from calicod.ruleset.topology import resolve
+
+
+class LinearEngine:
+    """Judges packets by one RuleSet on these interfaces."""
+
+    def __init__(self, ruleset: RuleSet, interfaces: Iterable[Interface]) -> None:
+        self.ruleset = ruleset
+        self.sets = Sets(ruleset.ip_sets)
+        self.topology = resolve(ruleset, interfaces)
+
+    def decide(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
+        """The decision for a packet at a hook; interfaces by name, "" where the hook has none."""
+        return self.along(find(self.ruleset, self.topology, hook, in_interface, out_interface), packet)
+
+    def decide_cluster(self, packet: Packet) -> Decision:
+        """The decision of the whole cluster: egress of the source's endpoint, then ingress of the destination's."""
+        leaving, arriving = Cluster(self.ruleset).paths(packet)
+        return join(self.along(leaving, packet), self.along(arriving, packet))
+
+    def along(self, path: Path, packet: Packet) -> Decision:
+        """Stage after stage, until one denies."""
+        if path.fixed is not None:
+            return path.fixed
+        early = exempt(path, packet, self.ruleset)
+        if early is not None:
+            return early
+        results: list[Result] = []
+        for stage in path.stages:
+            results.append(self.run(stage, packet))
+            if results[-1].verdict is not Verdict.ACCEPT:
+                break
+        return combine(path, results)
+
+    def run(self, stage: Stage, packet: Packet) -> Result:
+        """Tiers in order, then profiles in order, then deny."""
+        program = self.ruleset.programs[stage.program]
+        hits: list[str] = []
+        logged: list[PolicyReference] = []
+        for tier in program.tiers:
+            result = self.try_tier(tier, stage.direction, packet, hits, logged)
+            if result is not None:
+                return result
+        for index in program.profiles:
+            profile = self.ruleset.policies[index]
+            rule = self.first_match(profile, stage.direction, packet, hits, logged)
+            if rule is not None and rule.action is not Action.PASS:
+                return decided(profile, rule, tuple(hits), tuple(logged))
+        return Result(Verdict.DROP, Reason.NO_PROFILE, None, (*hits, NO_PROFILE), tuple(logged))
+
+    def try_tier(
+        self, tier: TierStep, direction: Direction, packet: Packet, hits: list[str], logged: list[PolicyReference]
+    ) -> Result | None:
+        """The result of this tier; None: the next one goes on."""
+        enforced = [self.ruleset.policies[i] for i in tier.policies if not self.ruleset.policies[i].staged]
+        for policy in enforced:
+            rule = self.first_match(policy, direction, packet, hits, logged)
+            if rule is None:
+                continue
+            if rule.action is Action.PASS:
+                return None
+            return decided(policy, rule, tuple(hits), tuple(logged))
+        if not enforced:
+            return None
+        last = enforced[-1]
+        if not tier.default_deny:
+            hits.append(hit(last, "pass", -1))
+            return None
+        hits.append(hit(last, "deny", -1))
+        return Result(Verdict.DROP, Reason.END_OF_TIER, default_reference(last), tuple(hits), tuple(logged))
+
+    def first_match(
+        self,
+        policy: CompiledPolicy,
+        direction: Direction,
+        packet: Packet,
+        hits: list[str],
+        logged: list[PolicyReference],
+    ) -> CompiledRule | None:
+        """The first Allow, Deny or Pass rule that matches; Log rules on the way are noted, a Pass gives a hit."""
+        rules = policy.ingress if direction is Direction.INGRESS else policy.egress
+        for rule in rules:
+            if not all(field.test(rule, packet, self.sets) for field in FIELDS):
+                continue
+            if rule.action is Action.LOG:
+                logged.append(rule_reference(policy, rule))
+                continue
+            if rule.action is Action.PASS:
+                hits.append(hit(policy, "pass", rule.index))
+            return rule
+        return None

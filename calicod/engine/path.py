@@ -1,0 +1,174 @@
+"""Which endpoints judge a packet that passes a hook between two interfaces (semantics 4.2, 4.6 to 4.11).
+
+Law: a path depends on hook and interfaces alone, so it is found once and kept. Host endpoints judge local traffic only
+(no policy of this version applies on forward); a workload's own host is reached by egress policy and then the
+endpoint-to-host action; the host reaches its workloads unjudged.
+"""
+
+import msgspec
+
+from calicod.model.decision import Decision, EndpointReference
+from calicod.model.hook import Direction, Hook
+from calicod.model.protocol import ICMPV6, IPIP, UDP
+from calicod.model.verdict import Reason, Verdict
+from calicod.packet.value import Packet
+from calicod.resources.kinds import Failsafe
+from calicod.ruleset.program import LocalEndpoint, RuleSet
+from calicod.ruleset.topology import LOOPBACK, Topology, host_endpoint, is_workload
+
+FROM_WORKLOAD_V6 = frozenset({130, 131, 132, 133, 135, 136})
+"""ICMPv6 types that a workload may send to its host before any policy (semantics 4.9); not 134."""
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """One endpoint judging one direction; `program` indexes RuleSet.programs."""
+
+    endpoint: EndpointReference
+    direction: Direction
+    program: int
+
+    @property
+    def reporter(self) -> str:
+        """Which side of the flow tells of it."""
+        return "dst" if self.direction is Direction.INGRESS else "src"
+
+
+class Path(msgspec.Struct, frozen=True, kw_only=True):
+    """The stages in order; or `fixed`, the answer to every packet.
+
+    `failsafes`: let pass before any stage, by the far side's network (`inbound`: the source). `from_workload`: a
+    workload sends, so tunnels are refused. `to_host`: neighbour discovery passes first. `closing`: the answer when
+    every stage allowed.
+    """
+
+    stages: tuple[Stage, ...] = ()
+    fixed: Decision | None = None
+    failsafes: tuple[Failsafe, ...] = ()
+    inbound: bool = False
+    from_workload: bool = False
+    to_host: bool = False
+    closing: Reason | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Nothing but the stages has a say."""
+        return not (self.failsafes or self.from_workload or self.to_host)
+
+
+UNJUDGED = Path(fixed=Decision(verdict=Verdict.ACCEPT, reason=Reason.NO_ENDPOINT))
+HOST_TO_WORKLOAD = Path(fixed=Decision(verdict=Verdict.ACCEPT, reason=Reason.HOST_TO_WORKLOAD))
+UNKNOWN = Path(fixed=Decision(verdict=Verdict.DROP, reason=Reason.UNKNOWN_INTERFACE))
+FAILSAFE = Decision(verdict=Verdict.ACCEPT, reason=Reason.FAILSAFE)
+NEIGHBOUR = Decision(verdict=Verdict.ACCEPT, reason=Reason.NEIGHBOUR_DISCOVERY)
+TUNNEL = Decision(verdict=Verdict.DROP, reason=Reason.TUNNEL_FROM_WORKLOAD, reporter="src")
+FRAGMENT = Decision(verdict=Verdict.DROP, reason=Reason.FRAGMENT)
+
+
+def reference(endpoint: LocalEndpoint) -> EndpointReference:
+    """What names an endpoint."""
+    return EndpointReference(endpoint.type, endpoint.namespace, endpoint.name)
+
+
+def egress(endpoint: LocalEndpoint) -> Stage:
+    """The endpoint judges what comes from it."""
+    return Stage(reference(endpoint), Direction.EGRESS, endpoint.egress)
+
+
+def ingress(endpoint: LocalEndpoint) -> Stage:
+    """The endpoint judges what goes to it."""
+    return Stage(reference(endpoint), Direction.INGRESS, endpoint.ingress)
+
+
+def down(endpoint: LocalEndpoint) -> Path:
+    """An endpoint that is administratively down refuses everything (semantics 4.4)."""
+    decision = Decision(verdict=Verdict.DROP, reason=Reason.ADMIN_DOWN, endpoint=reference(endpoint))
+    return Path(fixed=decision)
+
+
+def find(ruleset: RuleSet, topology: Topology, hook: Hook, in_interface: str, out_interface: str) -> Path:
+    """The path of packets at this hook; interfaces are names, "" where the hook has none."""
+    if hook is Hook.INPUT:
+        return to_host(ruleset, topology, in_interface)
+    if hook is Hook.OUTPUT:
+        return from_host(ruleset, topology, out_interface)
+    if hook is Hook.FORWARD:
+        return forwarded(ruleset, topology, in_interface, out_interface)
+    return UNJUDGED
+
+
+def to_host(ruleset: RuleSet, topology: Topology, in_interface: str) -> Path:
+    """Into this host."""
+    if is_workload(ruleset, in_interface):
+        number = topology.workloads.get(in_interface)
+        if number is None:
+            return UNKNOWN
+        workload = ruleset.workloads[number]
+        if not workload.active:
+            return down(workload)
+        drops = ruleset.settings.endpoint_to_host_action == "Drop"
+        closing = Reason.ENDPOINT_TO_HOST if drops else None
+        return Path(stages=(egress(workload),), from_workload=True, to_host=True, closing=closing)
+    host = host_endpoint(topology, in_interface)
+    if host is None or in_interface == LOOPBACK:
+        return UNJUDGED
+    return Path(stages=(ingress(ruleset.hosts[host]),), failsafes=ruleset.settings.failsafe_inbound, inbound=True)
+
+
+def from_host(ruleset: RuleSet, topology: Topology, out_interface: str) -> Path:
+    """Out of this host: its own workloads are never judged (semantics 4.8)."""
+    if is_workload(ruleset, out_interface):
+        return HOST_TO_WORKLOAD
+    host = host_endpoint(topology, out_interface)
+    if host is None or out_interface == LOOPBACK:
+        return UNJUDGED
+    return Path(stages=(egress(ruleset.hosts[host]),), failsafes=ruleset.settings.failsafe_outbound)
+
+
+def forwarded(ruleset: RuleSet, topology: Topology, in_interface: str, out_interface: str) -> Path:
+    """Through this host: egress of the sending workload, then ingress of the receiving one (D18)."""
+    stages = []
+    sends = is_workload(ruleset, in_interface)
+    for judged, name, stage in (
+        (sends, in_interface, egress),
+        (is_workload(ruleset, out_interface), out_interface, ingress),
+    ):
+        if not judged:
+            continue
+        number = topology.workloads.get(name)
+        if number is None:
+            return UNKNOWN
+        workload = ruleset.workloads[number]
+        if not workload.active:
+            return down(workload)
+        stages.append(stage(workload))
+    return Path(stages=tuple(stages), from_workload=sends) if stages else UNJUDGED
+
+
+def exempt(path: Path, packet: Packet, ruleset: RuleSet) -> Decision | None:
+    """What is decided before any policy: failsafes, neighbour discovery, tunnels, headless fragments."""
+    if path.failsafes and is_failsafe(path, packet):
+        return FAILSAFE
+    if path.to_host and packet.protocol == ICMPV6 and packet.family == 6 and packet.icmp_type in FROM_WORKLOAD_V6:
+        return NEIGHBOUR
+    if packet.fragment:
+        return FRAGMENT
+    if path.from_workload and is_tunnel(packet, ruleset):
+        return TUNNEL
+    return None
+
+
+def is_failsafe(path: Path, packet: Packet) -> bool:
+    """Protocol and destination port of an entry, and its network on the far side (semantics 4.11)."""
+    far = packet.src if path.inbound else packet.dst
+    for entry in path.failsafes:
+        if entry.port == packet.dport and entry.protocol == packet.protocol and (entry.net is None or far in entry.net):
+            return True
+    return False
+
+
+def is_tunnel(packet: Packet, ruleset: RuleSet) -> bool:
+    """VXLAN or IPIP, unless a setting allows it from workloads (semantics 4.6)."""
+    settings = ruleset.settings
+    if packet.protocol == UDP:
+        return packet.dport == settings.vxlan_port and not settings.allow_vxlan_from_workloads
+    return packet.protocol == IPIP and not settings.allow_ipip_from_workloads
