@@ -79,3 +79,30 @@ class Report(msgspec.Struct, frozen=True, tag="report"):
 
 
 ToWorker = Swap | Report
+
+
+class WorkerDied(msgspec.Struct, frozen=True, tag="worker-died"):
+    """A worker ended and was replaced. `status`: its exit code, negative for a signal; `how`: the same in words."""
+
+    worker: int
+    pid: int
+    status: int
+    how: str
+
+
+class SupervisorDied(msgspec.Struct, frozen=True, tag="supervisor-died"):
+    """The supervisor before this one ended; the workers went on meanwhile."""
+
+    pid: int
+    status: int
+    how: str
+
+
+FromKeeper = WorkerDied | SupervisorDied
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The daemon enforces: from now on a supervisor that ends is replaced, whatever its exit code."""
+
+
+ToKeeper = Ready
