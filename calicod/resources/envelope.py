@@ -163,6 +163,7 @@ def _not_read(root: Mapping, kind: str, version: str | None, place: Node, report
         report.error("N003", place, f"Kubernetes kind {kind} is not supported yet")
     else:
         close = get_close_matches(kind[:64], (*KINDS, *KUBERNETES), n=1, cutoff=0.6)
+        report.mistaken = bool(close)
         hint = f"did you mean {close[0]}?" if close else f"known kinds: {', '.join((*KINDS, *KUBERNETES))}"
         report.error("Y016", place, f"unknown kind {quoted(kind)}", hint=hint)
 

@@ -153,7 +153,7 @@ class _Loading:
             hint = "write each resource as a mapping with apiVersion, kind, metadata and spec"
             report.error("Y014", root, f"expected a resource, found {shown(root)}", hint=hint)
         self._diagnostics.extend(report.diagnostics())
-        if report.refused and report.kind and report.name:
+        if report.refused and report.kind and report.name and not report.mistaken:
             self._rejected.append((report.kind, report.namespace or "", report.name))
         elif report.refused:
             self._broken = True

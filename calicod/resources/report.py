@@ -34,6 +34,8 @@ class Report:
         self.namespace: str | None = None
         self.name: str | None = None
         self.refused = False
+        # The kind cannot be what was meant, so the identity is not that of an earlier version.
+        self.mistaken = False
         self._findings: list[_Finding] = []
         self._paths: dict[int, str] = {}
         self._named: dict[int, str] = {}
@@ -79,7 +81,7 @@ class Report:
             for finding in sorted(self._findings, key=lambda found: (found.line, found.column))
         )
 
-    def _add(  # noqa: PLR0913, PLR0917  # a finding has so many parts
+    def _add(  # a finding has so many parts
         self, severity: Severity, code: str, node: Node, message: str, hint: str | None, within: str | int
     ) -> None:
         """`within`: a field that the node lacks, or how many columns into it."""

@@ -1,0 +1,153 @@
+"""Resources in files: read at once, watched for changes.
+
+Law: a file that cannot be read is a finding, never an exception and never silence. A change is told once it can be
+read, several at once are told once.
+"""
+
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+
+from calicod.datastore.paths import STDIN, Found, files
+from calicod.errors import Diagnostic
+from calicod.resources.document import MAX_TEXT
+from calicod.resources.load import Loaded, load, together
+
+Fingerprint = tuple[tuple[str, int, int, int, int], ...]
+
+POLL_SECONDS = 1.0
+"""How often files are looked at when the kernel tells nothing: what lies behind a link, or is not there yet."""
+
+
+def read(paths: Sequence[str | Path]) -> Loaded:
+    """Every resource of every path, and every finding. A path of several names is read once; `-` is standard input."""
+    with _collector_paused():
+        return together(tuple(_read(found) for found in files(paths)))
+
+
+class Files:
+    """Files and directories as a datastore."""
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        self.paths = tuple(str(path) for path in paths)
+
+    def read(self) -> Loaded:
+        """Everything in the files now."""
+        return read(self.paths)
+
+    def changes(self) -> AsyncIterator[None]:
+        """Yields after one or more changes of the files."""
+        return watch(self.paths)
+
+
+def watch(paths: Sequence[str | Path], poll_seconds: float = POLL_SECONDS) -> AsyncIterator[None]:
+    """Yields when `read` may give something else than at the time of this call, or of the last yield.
+
+    Call it before the first `read`, and no change is lost. The kernel wakes it up (inotify), and it looks for itself
+    every `poll_seconds`: directories may appear later, links may be swapped far away, watches may run out.
+    """
+    return _watch(tuple(str(path) for path in paths), fingerprint(paths), poll_seconds)
+
+
+async def _watch(paths: tuple[str, ...], known: Fingerprint, poll_seconds: float) -> AsyncIterator[None]:
+    while True:
+        files_known = [path for path, *_ in known]
+        touched = map(os.path.abspath, await _woken([*files_known, *paths], poll_seconds))
+        now = await asyncio.to_thread(fingerprint, paths)
+        # Two writes within one tick of the kernel's clock leave one fingerprint: what inotify names counts as well.
+        if now != known or not set(touched).isdisjoint(map(os.path.abspath, files_known)):
+            known = now
+            yield
+
+
+def fingerprint(paths: Sequence[str | Path]) -> Fingerprint:
+    """What tells one state of the files from another without reading them."""
+    prints = []
+    for found in files(path for path in paths if str(path) != STDIN):
+        try:
+            state = os.stat(found.path)  # noqa: PTH116  # no Path per file: directories may hold many thousands
+        except OSError:
+            prints.append((found.path, 0, 0, 0, 0))
+        else:
+            prints.append((found.path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns))
+    return tuple(prints)
+
+
+async def _woken(paths: Sequence[str], seconds: float) -> set[str]:
+    """The paths at which something happened, as soon as it did; none after some seconds without."""
+    from watchfiles import awatch
+
+    roots = _roots(paths)
+    try:
+        if roots:
+            timeout = int(seconds * 1000)
+            watching = awatch(
+                *roots, recursive=False, debounce=50, step=20, rust_timeout=timeout, yield_on_timeout=True
+            )
+            async with aclosing(watching):
+                return {path for _, path in await anext(watching)}
+    except (OSError, StopAsyncIteration):
+        # Watches ran out, or a root vanished between looking and watching: looking again will tell.
+        pass
+    await asyncio.sleep(seconds)
+    return set()
+
+
+def _roots(paths: Sequence[str]) -> tuple[str, ...]:
+    """The directories in which a change would show first: those given, and those of the files in them."""
+    near = {path if os.path.isdir(path) else os.path.dirname(path) or "." for path in paths if path != STDIN}  # noqa: PTH112, PTH120  # as above
+    return tuple(sorted(directory for directory in near if os.path.isdir(directory)))  # noqa: PTH112  # as above
+
+
+def _read(found: Found) -> Loaded:
+    if found.problem:
+        return _failed(found.path, found.problem, found.hint)
+    try:
+        content = _content(found.path)
+    except OSError as error:
+        return _failed(found.path, (error.strerror or str(error)).lower(), "check the permissions of the file")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return _undecodable(found.path, content, error)
+    return load(text, found.path)
+
+
+def _content(path: str) -> bytes:
+    if path == STDIN:
+        return sys.stdin.buffer.read(MAX_TEXT + 1)
+    with open(path, "rb") as file:  # noqa: PTH123  # as above
+        return file.read(MAX_TEXT + 1)
+
+
+def _failed(path: str, problem: str, hint: str | None) -> Loaded:
+    return Loaded(diagnostics=(Diagnostic(code="Y019", message=problem, hint=hint, file=path),), broken=(path,))
+
+
+def _undecodable(path: str, content: bytes, error: UnicodeDecodeError) -> Loaded:
+    before = content[: error.start].decode("utf-8")
+    diagnostic = Diagnostic(
+        code="Y002",
+        message=f"byte 0x{content[error.start]:02x} is not UTF-8",
+        hint="save the file as UTF-8",
+        file=path,
+        line=before.count("\n") + 1,
+        column=len(before) - before.rfind("\n"),
+    )
+    return Loaded(diagnostics=(diagnostic,), broken=(path,))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Reading makes a million nodes, all reachable: looking for garbage among them takes longer than reading."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

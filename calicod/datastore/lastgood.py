@@ -1,0 +1,127 @@
+"""The last good version of each resource, kept while what is written is broken (D31), across restarts too.
+
+Law: a resource leaves only when it was deleted: its document is gone from a file that reads well, or its file is gone.
+What was never valid is never here. A damaged state is told and begins anew.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from calicod.errors import Diagnostic
+from calicod.resources.kinds import Resource, identity
+from calicod.resources.load import Identity, Loaded
+
+MAGIC = b"calicod last good 1\n"
+DIGEST_BYTES = 16
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """What is in force. `kept`: identities whose last good version stands for what is broken now."""
+
+    resources: tuple[Resource, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    kept: tuple[Identity, ...]
+
+
+class LastGood:
+    """The memory of what was valid, in one file of a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = Path(directory) / "lastgood"
+        self._written = b""
+        self._known: dict[Identity, Resource] | None = None
+        self._problems: tuple[Diagnostic, ...] = ()
+
+    def merge(self, loaded: Loaded) -> Merged:
+        """What was read, with the last good version of what is broken; and remembers the result."""
+        if self._known is None:
+            self._known, self._problems = self._recalled()
+        problems, self._problems = self._problems, ()
+        kept = tuple(_kept(self._known, loaded))
+        resources = loaded.resources + kept
+        self._known = {identity(resource): resource for resource in resources}
+        problems += self._remember(resources)
+        return Merged(resources, loaded.diagnostics + problems, tuple(identity(resource) for resource in kept))
+
+    def _recalled(self) -> tuple[dict[Identity, Resource], tuple[Diagnostic, ...]]:
+        """What the last process remembered."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return {}, ()
+        except OSError as error:
+            return {}, (self._problem(f"cannot be read: {error.strerror}"),)
+        try:
+            resources = decoded(content)
+        except (ValueError, msgspec.MsgspecError) as error:
+            return {}, (self._problem(f"damaged, last good versions are lost: {error}"),)
+        self._written = content
+        return {identity(resource): resource for resource in resources}, ()
+
+    def _remember(self, resources: tuple[Resource, ...]) -> tuple[Diagnostic, ...]:
+        content = encoded(resources)
+        if content == self._written:
+            return ()
+        try:
+            _replace(self.path, content)
+        except OSError as error:
+            return (self._problem(f"cannot be written: {error.strerror}"),)
+        self._written = content
+        return ()
+
+    def _problem(self, message: str) -> Diagnostic:
+        hint = "check state_directory: broken resources will not keep their last good version across a restart"
+        return Diagnostic(code="Y021", message=message, hint=hint, file=str(self.path))
+
+
+def _kept(known: dict[Identity, Resource], loaded: Loaded) -> Iterable[Resource]:
+    """Former resources that are broken now, or whose file is: not those that are simply gone."""
+    present = {identity(resource) for resource in loaded.resources}
+    rejected = set(loaded.rejected)
+    broken = set(loaded.broken)
+    # A path that cannot be read may be a directory: everything below it is kept.
+    below = tuple(path.rstrip("/") + "/" for path in loaded.broken)
+    for who, resource in known.items():
+        file = resource.place.file
+        if who not in present and (who in rejected or file in broken or file.startswith(below)):
+            yield resource
+
+
+def encoded(resources: tuple[Resource, ...]) -> bytes:
+    """The state as it stands in the file: magic, digest, msgpack."""
+    body = msgspec.msgpack.encode(resources)
+    return MAGIC + _digest(body) + body
+
+
+def decoded(content: bytes) -> tuple[Resource, ...]:
+    """The inverse of `encoded`. Raises ValueError or msgspec.MsgspecError."""
+    if not content.startswith(MAGIC):
+        raise ValueError("not a state of this version")
+    body = content[len(MAGIC) + DIGEST_BYTES :]
+    if content[len(MAGIC) :][:DIGEST_BYTES] != _digest(body):
+        raise ValueError("the digest does not fit")
+    return msgspec.msgpack.decode(body, type=tuple[Resource, ...])
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file so that a crash leaves either the old or the new."""
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
