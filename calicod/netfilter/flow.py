@@ -8,7 +8,7 @@ import struct
 
 import msgspec
 
-from calicod.model.network import V4_LENGTH
+from calicod.model.network import V4_LENGTH, V6_LENGTH, family_of
 from calicod.netfilter.netlink import HEADER, NLA_F_NESTED, NLA_TYPE_MASK, attribute, attributes
 
 CTNETLINK = 1 << 8
@@ -25,6 +25,9 @@ ICMP_IDENTIFIERS, ICMP_TYPES, ICMP_CODES = (4, 7), (5, 8), (6, 9)
 
 FAMILIES = {2: 4, 10: 6}
 AF_NUMBERS = {4: 2, 6: 10}
+ADDRESS_LENGTHS = {2: V4_LENGTH, 10: V6_LENGTH}
+ADDRESS_KINDS = {2: (1, 2), 10: (3, 4)}
+"""AF_* -> attributes of source and destination."""
 
 NFGEN = struct.Struct("=BBH")
 U32 = struct.Struct(">I")
@@ -93,7 +96,10 @@ def parse(data: bytes) -> list[ConntrackEvent]:
         if length < HEADER.size or stop > end:
             break
         if family in FAMILIES and (kind == DELETE or (kind == NEW and flags)):
-            flow = read(data, offset + HEADER.size + NFGEN.size, stop, family)
+            try:
+                flow = read(data, offset + HEADER.size + NFGEN.size, stop, family)
+            except struct.error:  # an attribute shorter than its kind
+                flow = None
             if flow is not None:
                 events.append(ConntrackEvent(kind == NEW, flow))
         offset = (stop + 3) & ~3
@@ -132,7 +138,7 @@ def read(data: bytes, offset: int, end: int, family: int) -> Flow | None:
 
 def write_tuple(kind: int, flow: FlowTuple) -> bytes:
     """A direction as the attribute `kind`, for a question or a change."""
-    source, destination = (1, 2) if len(flow.src) == V4_LENGTH else (3, 4)
+    source, destination = ADDRESS_KINDS[AF_NUMBERS[family_of(flow.src)]]
     address = attribute(source, flow.src) + attribute(destination, flow.dst)
     proto = attribute(PROTO_NUMBER, bytes([flow.protocol]))
     if flow.protocol in ICMP_FIELDS:
@@ -153,14 +159,13 @@ def head(family: int) -> bytes:
 
 def _layout(family: int, tail: tuple[int, ...]) -> tuple[int, int, int]:
     """Length, mask and value of a direction's bytes as the kernel lays them out: headers fixed, contents free."""
-    size = 4 if family == AF_NUMBERS[4] else 16
-    first = 1 if size == V4_LENGTH else 3
+    size, (first, second) = ADDRESS_LENGTHS[family], ADDRESS_KINDS[family]
     proto = 4 + sum(8 for _ in tail)
     parts: list[tuple[int, int, int]] = [
         (4 + 4 + 2 * (4 + size) + proto, 0, 0),
         (4 + 2 * (4 + size), IP | NLA_F_NESTED, 0),
         (4 + size, first, size),
-        (4 + size, first + 1, size),
+        (4 + size, second, size),
         (proto, PROTO | NLA_F_NESTED, 0),
         *((6 if kind in (SOURCE_PORT, DESTINATION_PORT, *ICMP_IDENTIFIERS) else 5, kind, 4) for kind in tail),
     ]
@@ -195,8 +200,9 @@ def _any_tuple(body: bytes, family: int) -> FlowTuple | None:
     """The same for any order and any protocol."""
     parts = attributes(body)
     addresses, proto = attributes(parts.get(IP, b"")), attributes(parts.get(PROTO, b""))
-    source, destination = (1, 2) if FAMILIES[family] == 4 else (3, 4)  # noqa: PLR2004  the family
-    if source not in addresses or destination not in addresses or not proto.get(PROTO_NUMBER):
+    source, destination = ADDRESS_KINDS[family]
+    lengths = {len(addresses.get(source, b"")), len(addresses.get(destination, b""))}
+    if lengths != {ADDRESS_LENGTHS[family]} or not proto.get(PROTO_NUMBER):
         return None
     return FlowTuple(
         proto[PROTO_NUMBER][0],

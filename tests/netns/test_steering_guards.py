@@ -297,7 +297,7 @@ def test_marks_and_rules_of_others_keep_their_effect(router: Node, family: int) 
     router.start()
     rules = (
         ("mangle", "PREROUTING", "-j", "MARK", "--set-xmark", f"{FOREIGN:#x}/{FOREIGN:#x}"),
-        ("mangle", "PREROUTING", "-j", "CONNMARK", "--set-xmark", "0x80/0x80"),
+        ("mangle", "PREROUTING", "-m", "conntrack", "--ctstate", "NEW", "-j", "CONNMARK", "--set-xmark", "0x80/0x80"),
         ("filter", "FORWARD", "-p", "udp", "--dport", "3201", "-j", "DROP"),
         ("mangle", "POSTROUTING", "-m", "mark", "!", "--mark", f"{FOREIGN:#x}/{FOREIGN | MARKS.packet_mask:#x}", "-p",
          "udp", "--dport", "3200", "-j", "DROP"),
