@@ -1,9 +1,42 @@
-"""What every test shares: hypothesis profiles, and the rule that a skip needs a reason the kernel gives."""
+"""What every test shares: the profiles of hypothesis, and the law of skips.
+
+A test marked `netns` or `security` may be skipped in CI only because the kernel lacks a feature (tests/kernel.py);
+any other skip of it is a failure there, so that no guarantee goes unproved in silence.
+"""
 
 import os
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.kernel import NEEDS_ROOT, allowed
 
 settings.register_profile("ci", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("CALICOD_PROFILE", "ci"))
+
+GUARDED = ("netns", "security")
+CI = os.environ.get("CI") == "true"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever is not root cannot build namespaces."""
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("netns"):
+            item.add_marker(pytest.mark.skip(reason=NEEDS_ROOT))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI, a skip of a guarded test for any reason but the kernel's becomes a failure."""
+    report = yield
+    if CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reason = reason.removeprefix("Skipped: ")
+        if any(item.get_closest_marker(marker) for marker in GUARDED) and not allowed(reason):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid}: skipped in CI, and not because the kernel lacks a feature: {reason}"
+    return report

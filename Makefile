@@ -1,0 +1,28 @@
+# Two commands do everything on a fresh Debian 12/13 or Ubuntu 24.04, as root; both set up what is missing first.
+.PHONY: help demo test setup lint clean
+
+help:
+	@echo 'make demo    real daemon, real traffic, network namespaces of its own: what calicod does, in a minute'
+	@echo 'make test    every check and every test'
+	@echo 'make setup   only the set-up: system packages, .venv, calicod in it'
+	@echo 'make lint    only the checks that need no packet: ruff, mypy, import-linter'
+	@echo 'make clean   remove .venv and what tools left behind'
+
+demo:
+	@scripts/setup
+	@.venv/bin/calicod demo
+
+test:
+	@scripts/setup test
+	@scripts/test
+
+setup:
+	@scripts/setup
+
+lint:
+	@scripts/setup test
+	@scripts/test lint
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find calicod tests -name __pycache__ -type d -prune -exec rm -rf {} +
