@@ -6,6 +6,7 @@ kernel's own refusal. Every other skip of such a test is a failure in CI (tests/
 
 import functools
 import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import Mapping
@@ -44,6 +45,8 @@ def refusal(feature: str) -> str:
     try:
         subprocess.run(["ip", "netns", "add", space], check=True, capture_output=True)
         for command in FEATURES[feature]:
+            if shutil.which(command[0]) is None:
+                raise FileNotFoundError(f"{command[0]} is not installed: run `scripts/setup test`")
             done = subprocess.run(
                 ["ip", "netns", "exec", space, *command], capture_output=True, text=True, timeout=20, check=False
             )
