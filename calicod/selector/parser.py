@@ -151,7 +151,9 @@ def _parsed(text: str) -> Selector:
         operand = _negated((_primary(reader), 0), negated=negated)
         if _more(reader, groups, operand):
             continue
-        return groups[0].close()[0]
+        tree, depth = groups[0].close()
+        _check_depth(reader, depth, 0)
+        return tree
 
 
 _parsed_before = lru_cache(maxsize=8192)(_parsed)
@@ -160,8 +162,7 @@ _parsed_before = lru_cache(maxsize=8192)(_parsed)
 def _more(reader: _Reader, groups: list[_Group], operand: tuple[Selector, int]) -> bool:
     """Takes what follows an operand; false at the end of the text."""
     while True:
-        if operand[1] >= MAX_DEPTH:
-            raise reader.error(f"nested more than {MAX_DEPTH} deep", groups[-1].start)
+        _check_depth(reader, operand[1], groups[-1].start)
         groups[-1].conjuncts.append(operand)
         reader.skip_blanks()
         join = reader.take(_JOIN)
@@ -179,6 +180,11 @@ def _more(reader: _Reader, groups: list[_Group], operand: tuple[Selector, int]) 
             raise reader.error('")" without "("', reader.at - 1)
         group = groups.pop()
         operand = _negated(group.close(), negated=group.negated)
+
+
+def _check_depth(reader: _Reader, depth: int, start: int) -> None:
+    if depth > MAX_DEPTH:
+        raise reader.error(f"nested more than {MAX_DEPTH} deep", start)
 
 
 def _refuse_rest(reader: _Reader) -> NoReturn:
