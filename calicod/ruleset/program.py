@@ -7,14 +7,26 @@ Every rule of a policy keeps its index and place, so a hit can always name what 
 import msgspec
 
 from calicod.errors import NOWHERE, Place
-from calicod.fields.criteria import BOTH_FAMILIES as BOTH_FAMILIES
-from calicod.fields.criteria import FAMILY_4 as FAMILY_4
-from calicod.fields.criteria import FAMILY_6 as FAMILY_6
-from calicod.fields.criteria import CompiledRule as CompiledRule
-from calicod.fields.criteria import IPSet as IPSet
-from calicod.fields.criteria import PortMatch as PortMatch
+from calicod.fields.criteria import BOTH_FAMILIES, FAMILY_4, FAMILY_6, CompiledRule, IPSet, PortMatch
 from calicod.model.network import Network
 from calicod.resources.kinds import Failsafe
+
+__all__ = [
+    "BOTH_FAMILIES",
+    "FAMILY_4",
+    "FAMILY_6",
+    "CompiledPolicy",
+    "CompiledRule",
+    "HostSettings",
+    "IPSet",
+    "KnownNetwork",
+    "LocalEndpoint",
+    "PortMatch",
+    "Program",
+    "RuleSet",
+    "TierStep",
+]
+
 
 class CompiledPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """A policy or profile (`tier` then is `__PROFILE__`) with the rules of both directions."""
