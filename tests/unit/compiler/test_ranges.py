@@ -1,5 +1,7 @@
 """Packed ranges against the addresses that they stand for."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +28,7 @@ def test_ranges_hold_exactly_the_addresses_of_the_networks_in_canonical_form(net
 
     expected = {n for x in networks for n in range(int.from_bytes(x.first), int.from_bytes(x.last) + 1)}
     assert addresses(ranges_of(networks).v4, 4) == expected
-    assert all(last + 1 < first for (_, last), (first, _) in zip(packed, packed[1:], strict=False))
+    assert all(last + 1 < first for (_, last), (first, _) in pairwise(packed))
 
 
 @given(st.lists(st.lists(SMALL)))

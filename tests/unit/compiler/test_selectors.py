@@ -7,6 +7,7 @@ from calicod.resources.kinds import EntityRule, ServiceAccountMatch
 from calicod.selector.parser import parse
 from tests.unit.compiler.build import entity, policy, sel
 
+NAMESPACED = "has(projectcalico.org/namespace)"
 NS = 'projectcalico.org/namespace == "a"'
 
 
@@ -33,8 +34,7 @@ NS = 'projectcalico.org/namespace == "a"'
         ({"service_account_selector": "all()"}, "has(projectcalico.org/serviceaccount)"),
         (
             {"selector": "all()", "namespace_selector": "all()", "service_account_selector": "all()"},
-            "((has(projectcalico.org/namespace) && has(projectcalico.org/namespace))"
-            " && has(projectcalico.org/serviceaccount))",
+            f"(({NAMESPACED} && {NAMESPACED}) && has(projectcalico.org/serviceaccount))",
         ),
     ],
 )
