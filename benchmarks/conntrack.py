@@ -5,8 +5,23 @@ The messages are those of kernel 6.18, as a router with accounting and timestamp
 
 import pyperf
 
-from calicod.netfilter.flow import COUNTERS_ORIGINAL, COUNTERS_REPLY, DELETE, MARK, NEW, STATUS, TIMESTAMP
-from calicod.netfilter.flow import TUPLE_ORIGINAL, TUPLE_REPLY, U32, U64, FlowTuple, head, parse, write_tuple
+from calicod.netfilter.flow import (
+    COUNTERS_ORIGINAL,
+    COUNTERS_REPLY,
+    DELETE,
+    MARK,
+    NEW,
+    STATUS,
+    TIMESTAMP,
+    TUPLE_ORIGINAL,
+    TUPLE_REPLY,
+    U32,
+    U64,
+    FlowTuple,
+    head,
+    parse,
+    write_tuple,
+)
 from calicod.netfilter.netlink import HEADER, NLA_F_NESTED, attribute
 
 TIMEOUT, IDENTIFIER = 7, 12
@@ -16,7 +31,7 @@ NLM_F_CREATE_EXCL = 0x600
 
 def connection(family: int) -> bytes:
     """The attributes that NEW and DESTROY events share."""
-    client, server = (bytes([10, 0, 0, n]) if family == 4 else bytes(15) + bytes([n]) for n in (1, 2))  # noqa: PLR2004
+    client, server = (bytes([10, 0, 0, n]) if family == 4 else bytes(15) + bytes([n]) for n in (1, 2))
     original = write_tuple(TUPLE_ORIGINAL, FlowTuple(TCP, client, server, 40000, 443))
     reply = write_tuple(TUPLE_REPLY, FlowTuple(TCP, server, client, 443, 40000))
     rest = attribute(IDENTIFIER, U32.pack(7)) + attribute(STATUS, U32.pack(0x18E)) + attribute(MARK, U32.pack(0x22300))

@@ -1,7 +1,8 @@
 """The socket pairs between the processes: whole messages, in order, never waited for.
 
-Law: sending never blocks. What does not fit into the socket's buffer is dropped by the sender, who is told so and counts it.
-A pair outlives the processes at its ends: the keeper holds both, so a successor finds what was sent to its predecessor.
+Law: sending never blocks. What does not fit into the socket's buffer is dropped by the sender, who is told so and counts
+it. A pair outlives the processes at its ends: the keeper holds both, so a successor finds what was sent to its
+predecessor.
 """
 
 import socket
@@ -11,17 +12,21 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from calicod.model.record import Batch, FromKeeper, FromWorker, ToKeeper, ToWorker
+from calicod.model.record import FromKeeper, FromWorker, ToKeeper, ToWorker
 
 MAX_DATAGRAM = 65536
-"""Bytes of one message; a longer batch is split."""
+"""Bytes of one message; a longer batch is sent in parts."""
 BUFFER_BYTES = 4 << 20
 """What a pair may hold in each direction: some 40,000 records while a supervisor is replaced."""
+
+SO_SNDBUFFORCE = 32
+"""Of asm-generic/socket.h; Python does not name it."""
 
 Sent = TypeVar("Sent")
 Received = TypeVar("Received")
 
 _encoder = msgspec.msgpack.Encoder()
+encode = _encoder.encode
 
 
 class Channel(Generic[Sent, Received]):
@@ -37,7 +42,7 @@ class Channel(Generic[Sent, Received]):
 
     def send(self, message: Sent) -> bool:
         """Whether the message is on its way; False: the buffer is full or the message too long, and it is gone."""
-        return self.send_encoded(_encoder.encode(message))
+        return self.send_encoded(encode(message))
 
     def send_encoded(self, data: bytes) -> bool:
         """As `send`, for a message that is encoded already."""
@@ -83,10 +88,6 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return ends
 
 
-SO_SNDBUFFORCE = 32
-"""`SO_SNDBUFFORCE` of asm-generic/socket.h; Python does not name it."""
-
-
 def worker_pair() -> tuple[WorkerEnd, SupervisorEnd]:
     """A worker's end and the supervisor's end of a new pair."""
     ours, theirs = pair()
@@ -103,16 +104,3 @@ def keeper_pair() -> tuple[KeeperEnd, ControlEnd]:
         Channel(ours, msgspec.msgpack.Decoder(ToKeeper)),
         Channel(theirs, msgspec.msgpack.Decoder(FromKeeper)),
     )
-
-
-def send_batch(channel: WorkerEnd, batch: Batch) -> int:
-    """Sends the records, in several messages when they are too long for one; returns how many were lost."""
-    data = _encoder.encode(batch)
-    if len(data) <= MAX_DATAGRAM:
-        return 0 if channel.send_encoded(data) else len(batch.records)
-    if len(batch.records) <= 1:
-        return len(batch.records)
-    middle = len(batch.records) // 2
-    first = msgspec.structs.replace(batch, records=batch.records[:middle])
-    second = msgspec.structs.replace(batch, records=batch.records[middle:], lost=0)
-    return send_batch(channel, first) + send_batch(channel, second)

@@ -29,7 +29,6 @@ class Handlers(msgspec.Struct, frozen=True):
     reload: Callable[[], Awaitable[object]]
     recent: Callable[[], list[bytes]]
     follow: Callable[[], AsyncIterator[bytes]]
-    metrics: Callable[[], bytes]
 
 
 class Control:
@@ -48,7 +47,6 @@ class Control:
         app.router.add_get("/policies", self._plain(self.handlers.policies))
         app.router.add_post("/reload", self._reload)
         app.router.add_get("/events", self._events)
-        app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         self.path.unlink(missing_ok=True)
@@ -83,9 +81,6 @@ class Control:
 
     async def _reload(self, _: web.Request) -> web.Response:
         return web.Response(body=msgspec.json.encode(await self.handlers.reload()), content_type="application/json")
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=self.handlers.metrics(), content_type="text/plain")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if request.query.get("follow") != "1":

@@ -145,7 +145,9 @@ def check_queues(root: Node, values: Mapping[str, object], report: Report) -> No
     """Every worker's two queues have numbers below 65536."""
     base, workers = int(str(values.get("queue_base", 0))), int(str(values.get("workers", 1)))
     if base + 2 * workers > QUEUES:
-        report.error(VALUE, root, f"{workers} workers from queue {base} on need numbers above 65535", field="queue_base")
+        report.error(
+            VALUE, root, f"{workers} workers from queue {base} on need numbers above 65535", field="queue_base"
+        )
 
 
 def word(*words: str) -> Reader[str]:

@@ -9,19 +9,20 @@ from collections.abc import Callable, Iterable
 
 from calicod.engine.cluster import Cluster, join
 from calicod.engine.flat import Flat, flatten
-from calicod.engine.path import Path, exempt, find
-from calicod.engine.result import Result, combine
-from calicod.fields.field import Lookup
+from calicod.engine.path import Path, Stage, exempt, exempted, find
+from calicod.engine.result import DOWN, Result, combine
 from calicod.fields.sets import Sets
 from calicod.fields.table import FIELDS
 from calicod.model.decision import Decision
 from calicod.model.hook import Direction, Hook
 from calicod.model.interface import Interface
-from calicod.model.verdict import Verdict
+from calicod.model.verdict import Reason, Verdict
 from calicod.packet.value import Packet
 from calicod.ruleset.program import RuleSet
 from calicod.ruleset.topology import resolve
 
+Run = Callable[[Packet], Result]
+"""One stage."""
 MAX_WAYS = 65536
 """Decisions and results remembered by one engine; all are forgotten when it is full."""
 
@@ -71,7 +72,10 @@ class BitmapEngine:
         return judge
 
     def _judge(self, path: Path) -> "Judge":
-        return Judge(path, self.ruleset, [self._runner(s.program, s.direction) for s in path.stages])
+        return Judge(path, self.ruleset, [self._run_of(stage) for stage in path.stages])
+
+    def _run_of(self, stage: Stage) -> Run:
+        return self._runner(stage.program, stage.direction).run if stage.active else (lambda _: DOWN)
 
     def _runner(self, program: int, direction: Direction) -> "Runner":
         key = (program, direction)
@@ -84,43 +88,51 @@ class BitmapEngine:
 
 
 class Judge:
-    """One path, ready: its stages as runners, its decisions as they were made."""
+    """One path, ready: its stages as functions, its decisions as they were made."""
 
-    def __init__(self, path: Path, ruleset: RuleSet, runners: list["Runner"]) -> None:
+    def __init__(self, path: Path, ruleset: RuleSet, runs: list[Run]) -> None:
         self.path = path
         self.ruleset = ruleset
-        self.runners = runners
+        self.runs = runs
         self.decide: Callable[[Packet], Decision] = self._choose()
+        self._plain = not (path.failsafes or path.from_workload or path.to_host)
+        self._exempted: dict[Reason, Decision] = {}
         self._made: dict[object, tuple[Decision, list[Result]]] = {}
 
     def _choose(self) -> Callable[[Packet], Decision]:
         if self.path.fixed is not None:
             fixed = self.path.fixed
             return lambda _: fixed
-        return self._one if len(self.runners) == 1 else self._many
+        return self._one if len(self.runs) == 1 else self._many
+
+    def _early(self, packet: Packet) -> Decision | None:
+        reason = exempt(self.path, packet, self.ruleset)
+        if reason is None:
+            return None
+        if reason not in self._exempted:
+            self._exempted[reason] = exempted(self.path, reason)
+        return self._exempted[reason]
 
     def _one(self, packet: Packet) -> Decision:
-        path = self.path
-        if not path.plain or packet.fragment:
-            early = exempt(path, packet, self.ruleset)
+        if not self._plain or packet.fragment:
+            early = self._early(packet)
             if early is not None:
                 return early
-        result = self.runners[0].run(packet)
+        result = self.runs[0](packet)
         made = self._made.get(id(result))
         return made[0] if made is not None else self._make(id(result), [result])
 
     def _many(self, packet: Packet) -> Decision:
-        path = self.path
-        if not path.plain or packet.fragment:
-            early = exempt(path, packet, self.ruleset)
+        if not self._plain or packet.fragment:
+            early = self._early(packet)
             if early is not None:
                 return early
-        first, second = self.runners
-        result = first.run(packet)
+        first, second = self.runs
+        result = first(packet)
         if result.verdict is not Verdict.ACCEPT:
             made = self._made.get(id(result))
             return made[0] if made is not None else self._make(id(result), [result])
-        last = second.run(packet)
+        last = second(packet)
         key = (id(result), id(last))
         made = self._made.get(key)
         return made[0] if made is not None else self._make(key, [result, last])
@@ -134,29 +146,38 @@ class Judge:
 
 
 class Runner:
-    """One program in one direction: the lookups of its fields, and the ways through its rules."""
+    """One program in one direction: the indexes of its fields, and the ways through its rules.
+
+    A packet is known by its classes, one for each field that the rules use; what comes of them is remembered, so the
+    bits are intersected once for each combination of classes. There may be more combinations than can be kept.
+    """
 
     def __init__(self, flat: Flat, sets: Sets) -> None:
         self.flat = flat
-        found = [field.index(flat.rules, sets) for field in FIELDS]
-        self._lookups: list[Lookup] = [lookup for lookup in found if lookup is not None]
+        found = [index for index in (field.index(flat.rules, sets) for field in FIELDS) if index is not None]
+        self._classify = [index.classify for index in found]
+        self._masks = [index.mask for index in found]
         self._every = (1 << len(flat.rules)) - 1
-        self._results: dict[int | tuple[int, ...], Result] = {}
+        self._known: dict[tuple[int, ...], Result] = {}
+        self._results: dict[tuple[int, ...], Result] = {}
 
     def run(self, packet: Packet) -> Result:
         """The result for a packet: the first terminal rule after the Log rules and passes before it."""
-        mask = self._every
-        for lookup in self._lookups:
-            mask &= lookup(packet)
-        first = (mask & -mask).bit_length()
-        result = self._results.get(first)
-        if result is not None:
-            return result
-        way = self.flat.way(mask)
-        key = first if len(way) == 1 else way
-        result = self._results.get(key)
+        classes = tuple([classify(packet) for classify in self._classify])
+        result = self._known.get(classes)
+        return result if result is not None else self._find(classes)
+
+    def _find(self, classes: tuple[int, ...]) -> Result:
+        bits = self._every
+        for mask, number in zip(self._masks, classes, strict=True):
+            bits &= mask(number)
+        way = self.flat.way(bits)
+        result = self._results.get(way)
         if result is None:
             if len(self._results) >= MAX_WAYS:
                 self._results.clear()
-            result = self._results[key] = self.flat.result(way)
+            result = self._results[way] = self.flat.result(way)
+        if len(self._known) >= MAX_WAYS:
+            self._known.clear()
+        self._known[classes] = result
         return result

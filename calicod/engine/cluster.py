@@ -6,7 +6,7 @@ endpoint sends to itself never leaves it and is not judged.
 
 import msgspec
 
-from calicod.engine.path import UNJUDGED, Path, down, egress, ingress
+from calicod.engine.path import UNJUDGED, Path, egress, ingress, open_path
 from calicod.model.decision import Decision
 from calicod.model.verdict import Verdict
 from calicod.packet.value import Packet
@@ -24,12 +24,9 @@ class Cluster:
         settings = ruleset.settings
         for endpoint in (*ruleset.workloads, *ruleset.hosts):
             host = endpoint.type == HOST
-            out = Path(
-                stages=(egress(endpoint),), failsafes=settings.failsafe_outbound if host else (), from_workload=not host
-            )
-            into = Path(stages=(ingress(endpoint),), failsafes=settings.failsafe_inbound if host else (), inbound=True)
-            if not endpoint.active:
-                out = into = down(endpoint)
+            outbound, inbound = (settings.failsafe_outbound, settings.failsafe_inbound) if host else ((), ())
+            out = open_path(Path(stages=(egress(endpoint),), failsafes=outbound, from_workload=not host))
+            into = open_path(Path(stages=(ingress(endpoint),), failsafes=inbound, inbound=True))
             for address in endpoint.addresses:
                 self.leaving.setdefault(address, out)
                 self.arriving.setdefault(address, into)

@@ -6,8 +6,8 @@ Law: nothing is remembered and nothing is skipped. The bitmap engine must give t
 from collections.abc import Iterable
 
 from calicod.engine.cluster import Cluster, join
-from calicod.engine.path import Path, Stage, exempt, find
-from calicod.engine.result import NO_PROFILE, Result, combine, decided, default_reference, hit, rule_reference
+from calicod.engine.path import Path, Stage, exempt, exempted, find
+from calicod.engine.result import DOWN, NO_PROFILE, Result, combine, decided, default_reference, hit, rule_reference
 from calicod.fields.sets import Sets
 from calicod.fields.table import FIELDS
 from calicod.model.action import Action
@@ -41,9 +41,9 @@ class LinearEngine:
         """Stage after stage, until one denies."""
         if path.fixed is not None:
             return path.fixed
-        early = exempt(path, packet, self.ruleset)
-        if early is not None:
-            return early
+        reason = exempt(path, packet, self.ruleset)
+        if reason is not None:
+            return exempted(path, reason)
         results: list[Result] = []
         for stage in path.stages:
             results.append(self.run(stage, packet))
@@ -52,7 +52,9 @@ class LinearEngine:
         return combine(path, results)
 
     def run(self, stage: Stage, packet: Packet) -> Result:
-        """Tiers in order, then profiles in order, then deny."""
+        """Tiers in order, then profiles in order, then deny; an endpoint that is down refuses before all that."""
+        if not stage.active:
+            return DOWN
         program = self.ruleset.programs[stage.program]
         hits: list[str] = []
         logged: list[PolicyReference] = []

@@ -5,6 +5,9 @@ Law: a path depends on hook and interfaces alone, so it is found once and kept. 
 endpoint-to-host action; the host reaches its workloads unjudged.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 
 from calicod.model.decision import Decision, EndpointReference
@@ -21,11 +24,12 @@ FROM_WORKLOAD_V6 = frozenset({130, 131, 132, 133, 135, 136})
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """One endpoint judging one direction; `program` indexes RuleSet.programs."""
+    """One endpoint judging one direction; `program` indexes RuleSet.programs. Not `active`: it refuses everything."""
 
     endpoint: EndpointReference
     direction: Direction
     program: int
+    active: bool = True
 
     @property
     def reporter(self) -> str:
@@ -37,8 +41,8 @@ class Path(msgspec.Struct, frozen=True, kw_only=True):
     """The stages in order; or `fixed`, the answer to every packet.
 
     `failsafes`: let pass before any stage, by the far side's network (`inbound`: the source). `from_workload`: a
-    workload sends, so tunnels are refused. `to_host`: neighbour discovery passes first. `closing`: the answer when
-    every stage allowed.
+    workload sends, so tunnels are refused. `to_host`: neighbour discovery passes first. `closing`: why a packet is
+    refused though every stage allowed it.
     """
 
     stages: tuple[Stage, ...] = ()
@@ -49,19 +53,20 @@ class Path(msgspec.Struct, frozen=True, kw_only=True):
     to_host: bool = False
     closing: Reason | None = None
 
-    @property
-    def plain(self) -> bool:
-        """Nothing but the stages has a say."""
-        return not (self.failsafes or self.from_workload or self.to_host)
-
 
 UNJUDGED = Path(fixed=Decision(verdict=Verdict.ACCEPT, reason=Reason.NO_ENDPOINT))
 HOST_TO_WORKLOAD = Path(fixed=Decision(verdict=Verdict.ACCEPT, reason=Reason.HOST_TO_WORKLOAD))
-UNKNOWN = Path(fixed=Decision(verdict=Verdict.DROP, reason=Reason.UNKNOWN_INTERFACE))
-FAILSAFE = Decision(verdict=Verdict.ACCEPT, reason=Reason.FAILSAFE)
-NEIGHBOUR = Decision(verdict=Verdict.ACCEPT, reason=Reason.NEIGHBOUR_DISCOVERY)
-TUNNEL = Decision(verdict=Verdict.DROP, reason=Reason.TUNNEL_FROM_WORKLOAD, reporter="src")
-FRAGMENT = Decision(verdict=Verdict.DROP, reason=Reason.FRAGMENT)
+FROM_UNKNOWN = Path(fixed=Decision(verdict=Verdict.DROP, reason=Reason.UNKNOWN_INTERFACE, reporter="src"))
+TO_UNKNOWN = Path(fixed=Decision(verdict=Verdict.DROP, reason=Reason.UNKNOWN_INTERFACE))
+EXEMPT_VERDICTS: Mapping[Reason, Verdict] = MappingProxyType(
+    {
+        Reason.FAILSAFE: Verdict.ACCEPT,
+        Reason.NEIGHBOUR_DISCOVERY: Verdict.ACCEPT,
+        Reason.FRAGMENT: Verdict.DROP,
+        Reason.TUNNEL_FROM_WORKLOAD: Verdict.DROP,
+    }
+)
+"""What comes of a packet for a reason that needs no policy."""
 
 
 def reference(endpoint: LocalEndpoint) -> EndpointReference:
@@ -71,18 +76,23 @@ def reference(endpoint: LocalEndpoint) -> EndpointReference:
 
 def egress(endpoint: LocalEndpoint) -> Stage:
     """The endpoint judges what comes from it."""
-    return Stage(reference(endpoint), Direction.EGRESS, endpoint.egress)
+    return Stage(reference(endpoint), Direction.EGRESS, endpoint.egress, endpoint.active)
 
 
 def ingress(endpoint: LocalEndpoint) -> Stage:
     """The endpoint judges what goes to it."""
-    return Stage(reference(endpoint), Direction.INGRESS, endpoint.ingress)
+    return Stage(reference(endpoint), Direction.INGRESS, endpoint.ingress, endpoint.active)
 
 
-def down(endpoint: LocalEndpoint) -> Path:
-    """An endpoint that is administratively down refuses everything (semantics 4.4)."""
-    decision = Decision(verdict=Verdict.DROP, reason=Reason.ADMIN_DOWN, endpoint=reference(endpoint))
-    return Path(fixed=decision)
+def open_path(path: Path) -> Path:
+    """The path; one whose first endpoint is administratively down refuses everything (semantics 4.4)."""
+    first = path.stages[0]
+    return path if first.active else Path(fixed=told(first, Verdict.DROP, Reason.ADMIN_DOWN))
+
+
+def told(stage: Stage, verdict: Verdict, reason: Reason) -> Decision:
+    """A decision of an endpoint before any of its policy."""
+    return Decision(verdict=verdict, reason=reason, reporter=stage.reporter, endpoint=stage.endpoint)
 
 
 def find(ruleset: RuleSet, topology: Topology, hook: Hook, in_interface: str, out_interface: str) -> Path:
@@ -101,13 +111,11 @@ def to_host(ruleset: RuleSet, topology: Topology, in_interface: str) -> Path:
     if is_workload(ruleset, in_interface):
         number = topology.workloads.get(in_interface)
         if number is None:
-            return UNKNOWN
-        workload = ruleset.workloads[number]
-        if not workload.active:
-            return down(workload)
+            return FROM_UNKNOWN
         drops = ruleset.settings.endpoint_to_host_action == "Drop"
         closing = Reason.ENDPOINT_TO_HOST if drops else None
-        return Path(stages=(egress(workload),), from_workload=True, to_host=True, closing=closing)
+        stages = (egress(ruleset.workloads[number]),)
+        return open_path(Path(stages=stages, from_workload=True, to_host=True, closing=closing))
     host = host_endpoint(topology, in_interface)
     if host is None or in_interface == LOOPBACK:
         return UNJUDGED
@@ -126,35 +134,36 @@ def from_host(ruleset: RuleSet, topology: Topology, out_interface: str) -> Path:
 
 def forwarded(ruleset: RuleSet, topology: Topology, in_interface: str, out_interface: str) -> Path:
     """Through this host: egress of the sending workload, then ingress of the receiving one (D18)."""
+    sends, receives = is_workload(ruleset, in_interface), is_workload(ruleset, out_interface)
+    source, destination = topology.workloads.get(in_interface), topology.workloads.get(out_interface)
+    if sends and source is None:
+        return FROM_UNKNOWN
+    if receives and destination is None:
+        return TO_UNKNOWN
     stages = []
-    sends = is_workload(ruleset, in_interface)
-    for judged, name, stage in (
-        (sends, in_interface, egress),
-        (is_workload(ruleset, out_interface), out_interface, ingress),
-    ):
-        if not judged:
-            continue
-        number = topology.workloads.get(name)
-        if number is None:
-            return UNKNOWN
-        workload = ruleset.workloads[number]
-        if not workload.active:
-            return down(workload)
-        stages.append(stage(workload))
-    return Path(stages=tuple(stages), from_workload=sends) if stages else UNJUDGED
+    if sends and source is not None:
+        stages.append(egress(ruleset.workloads[source]))
+    if receives and destination is not None:
+        stages.append(ingress(ruleset.workloads[destination]))
+    return open_path(Path(stages=tuple(stages), from_workload=sends)) if stages else UNJUDGED
 
 
-def exempt(path: Path, packet: Packet, ruleset: RuleSet) -> Decision | None:
-    """What is decided before any policy: failsafes, neighbour discovery, tunnels, headless fragments."""
+def exempt(path: Path, packet: Packet, ruleset: RuleSet) -> Reason | None:
+    """Why no policy is asked (`EXEMPT_VERDICTS`): failsafes, neighbour discovery, headless fragments, tunnels."""
     if path.failsafes and is_failsafe(path, packet):
-        return FAILSAFE
+        return Reason.FAILSAFE
     if path.to_host and packet.protocol == ICMPV6 and packet.family == 6 and packet.icmp_type in FROM_WORKLOAD_V6:
-        return NEIGHBOUR
+        return Reason.NEIGHBOUR_DISCOVERY
     if packet.fragment:
-        return FRAGMENT
+        return Reason.FRAGMENT
     if path.from_workload and is_tunnel(packet, ruleset):
-        return TUNNEL
+        return Reason.TUNNEL_FROM_WORKLOAD
     return None
+
+
+def exempted(path: Path, reason: Reason) -> Decision:
+    """The decision that goes with a reason of `exempt`, told by the first endpoint of the path."""
+    return told(path.stages[0], EXEMPT_VERDICTS[reason], reason)
 
 
 def is_failsafe(path: Path, packet: Packet) -> bool:

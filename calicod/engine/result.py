@@ -40,6 +40,10 @@ class Result(msgspec.Struct, frozen=True):
     logged: tuple[PolicyReference, ...] = ()
 
 
+DOWN = Result(Verdict.DROP, Reason.ADMIN_DOWN, None, ())
+"""An endpoint that is administratively down (semantics 4.4)."""
+
+
 def rule_reference(policy: CompiledPolicy, rule: CompiledRule) -> PolicyReference:
     """A rule with the place it was written at."""
     place = rule.place

@@ -1,79 +1,81 @@
 """`nets`, `notNets`, `selector` and `notSelector` of one side: all are IP sets by now."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from calicod.fields.criteria import CompiledRule
-from calicod.fields.field import MEMO_SIZE, Lookup
+from calicod.fields.field import Index, mask_of, remembered
 from calicod.fields.sets import Sets
 from calicod.model.network import format_address
 from calicod.packet.value import Packet
+
+Indexes = tuple[int, ...]
 
 
 class Addresses:
     """The address of one side (`source`, `destination`) is in every one of some sets and in none of others."""
 
-    def __init__(self, side: str, attribute: str) -> None:
-        self.name = f"{side} address"
+    def __init__(self, side: str, address: str) -> None:
         self.side = side
         self.attributes = (f"{side}_sets", f"not_{side}_sets")
-        self._address = attribute
+        self._sets: Callable[[CompiledRule], tuple[Indexes, Indexes]] = attrgetter(*self.attributes)
+        self._address: Callable[[Packet], bytes] = attrgetter(address)
 
     def test(self, rule: CompiledRule, packet: Packet, sets: Sets) -> bool:
         """In all positive sets, in no negative one."""
-        address = getattr(packet, self._address)
+        address = self._address(packet)
         wanted, unwanted = self._sets(rule)
         return all(sets.contains(s, address) for s in wanted) and not any(sets.contains(s, address) for s in unwanted)
 
     def tell(self, rule: CompiledRule, packet: Packet, sets: Sets) -> str:
         """The address and the first set that it should be in, or should not."""
-        address = getattr(packet, self._address)
+        address = self._address(packet)
         wanted, unwanted = self._sets(rule)
-        shown = format_address(address)
-        for index in wanted:
-            if not sets.contains(index, address):
-                return f"{self.side} {shown} is not in {sets.ip_sets[index].text}"
-        found = next(index for index in unwanted if sets.contains(index, address))
-        return f"{self.side} {shown} is in {sets.ip_sets[found].text}, which the rule excludes"
+        missed = [s for s in wanted if not sets.contains(s, address)]
+        if missed:
+            return f"{self.side} {format_address(address)} is not in {sets.ip_sets[missed[0]].text}"
+        found = next(s for s in unwanted if sets.contains(s, address))
+        return f"{self.side} {format_address(address)} is in {sets.ip_sets[found].text}, which the rule excludes"
 
-    def index(self, rules: Sequence[CompiledRule], sets: Sets) -> Lookup | None:
-        """One mask for each class of addresses, made when it first comes up."""
-        criteria = [(number, *self._sets(rule)) for number, rule in enumerate(rules)]
-        criteria = [entry for entry in criteria if entry[1] or entry[2]]
-        if not criteria:
+    def index(self, rules: Sequence[CompiledRule], sets: Sets) -> Index | None:
+        """The classes of addresses that all rules of the RuleSet make; a mask is gathered from the sets of a class."""
+        groups: dict[tuple[Indexes, Indexes], list[int]] = {}
+        for number, rule in enumerate(rules):
+            groups.setdefault(self._sets(rule), []).append(number)
+        free = mask_of(groups.pop(((), ()), ()), len(rules))
+        if not groups:
             return None
-        free = (1 << len(rules)) - 1 - sum(1 << number for number, _, _ in criteria)
-        tests = [(1 << number, mask_of(wanted), mask_of(unwanted)) for number, wanted, unwanted in criteria]
-        by_class: dict[int, int] = {}
-        by_address: dict[bytes, int] = {}
-        source = self._address == "src"
+        by_set: dict[int, list[tuple[Indexes, Indexes, list[int]]]] = {}
+        without: list[tuple[Indexes, list[int]]] = []
+        for (wanted, unwanted), numbers in groups.items():
+            if wanted:
+                by_set.setdefault(wanted[0], []).append((wanted, unwanted, numbers))
+            else:
+                without.append((unwanted, numbers))
 
-        def lookup(packet: Packet) -> int:
-            address = packet.src if source else packet.dst
-            mask = by_address.get(address)
-            if mask is None:
-                mask = remember(address)
-            return mask
+        def mask(number: int) -> int:
+            members = sets.members(number)
+            matching: list[int] = []
+            for member in members.intersection(by_set):
+                for wanted, unwanted, numbers in by_set[member]:
+                    if members.issuperset(wanted) and members.isdisjoint(unwanted):
+                        matching += numbers
+            for unwanted, numbers in without:
+                if members.isdisjoint(unwanted):
+                    matching += numbers
+            return free | mask_of(matching, len(rules))
 
-        def remember(address: bytes) -> int:
-            number = sets.class_of(address)
-            mask = by_class.get(number)
-            if mask is None:
-                members = sets.members_of(number)
-                mask = free + sum(b for b, want, ban in tests if want & members == want and not ban & members)
-                by_class[number] = mask
-            if len(by_address) >= MEMO_SIZE:
-                by_address.clear()
-            by_address[address] = mask
-            return mask
+        return Index(self._classifier(sets), remembered(mask))
 
-        return lookup
+    def _classifier(self, sets: Sets) -> Callable[[Packet], int]:
+        known, class_of = sets.known.get, sets.class_of
 
-    def _sets(self, rule: CompiledRule) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        if self.side == "source":
-            return rule.source_sets, rule.not_source_sets
-        return rule.destination_sets, rule.not_destination_sets
+        def source(packet: Packet) -> int:
+            number = known(packet.src)
+            return class_of(packet.src) if number is None else number
 
+        def destination(packet: Packet) -> int:
+            number = known(packet.dst)
+            return class_of(packet.dst) if number is None else number
 
-def mask_of(indexes: Sequence[int]) -> int:
-    """The bit set of some set indexes."""
-    return sum(1 << index for index in set(indexes))
+        return source if self.side == "source" else destination

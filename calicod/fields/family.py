@@ -3,31 +3,30 @@
 from collections.abc import Sequence
 
 from calicod.fields.criteria import BOTH_FAMILIES, FAMILY_4, FAMILY_6, CompiledRule
-from calicod.fields.field import Lookup, bits
+from calicod.fields.field import Index, bits
 from calicod.fields.sets import Sets
 from calicod.packet.value import Packet
 
-NAMES = {0: "no packet", FAMILY_4: "IPv4", FAMILY_6: "IPv6"}
+BITS = {4: FAMILY_4, 6: FAMILY_6}
+NAMES = {0: "no packet at all", FAMILY_4: "IPv4 only", FAMILY_6: "IPv6 only"}
 
 
 class Family:
     """The rule is for the packet's family."""
 
-    name = "ipVersion"
     attributes = ("families",)
 
     def test(self, rule: CompiledRule, packet: Packet, sets: Sets) -> bool:
         """The packet's family is among the rule's."""
-        return bool(rule.families & (FAMILY_4 if packet.family == 4 else FAMILY_6))
+        return bool(rule.families & BITS[packet.family])
 
     def tell(self, rule: CompiledRule, packet: Packet, sets: Sets) -> str:
         """What family it is, and which the rule is for."""
-        return f"ipVersion is {packet.family}, the rule is for {NAMES[rule.families]} only"
+        return f"ipVersion {packet.family}: the rule is for {NAMES[rule.families]}"
 
-    def index(self, rules: Sequence[CompiledRule], sets: Sets) -> Lookup | None:
-        """Two masks."""
+    def index(self, rules: Sequence[CompiledRule], sets: Sets) -> Index | None:
+        """Two masks, by family."""
         if all(rule.families == BOTH_FAMILIES for rule in rules):
             return None
-        v4 = bits(rules, lambda rule: bool(rule.families & FAMILY_4))
-        v6 = bits(rules, lambda rule: bool(rule.families & FAMILY_6))
-        return lambda packet: v4 if packet.family == 4 else v6
+        masks = {family: bits(rules, lambda rule, bit=bit: bool(rule.families & bit)) for family, bit in BITS.items()}  # type: ignore[misc]  # a default binds the loop variable
+        return Index(lambda packet: packet.family, masks.__getitem__)

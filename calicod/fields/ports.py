@@ -4,94 +4,131 @@ Law: a packet without ports matches no list with numbers in it, positive or nega
 never matches, and its negation then always does, but for fragments, whose ports are unknown (D22).
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 
 from calicod.fields.criteria import CompiledRule, PortMatch
-from calicod.fields.field import MEMO_SIZE, Lookup
-from calicod.fields.sets import Sets
+from calicod.fields.field import Index, mask_of, remembered
+from calicod.fields.sets import NOWHERE, Sets
 from calicod.model.network import format_address
 from calicod.packet.value import Packet
+
+Lists = tuple[PortMatch | None, PortMatch | None]
+UNKNOWN = -2
+"""The port of a fragment, which no criterion matches; -1: the packet's protocol has none."""
+STEP = 1 << 20
+"""More than there are classes of port numbers: a class is one of those plus this many times one of named ports."""
 
 
 class Ports:
     """The port of one side (`source`, `destination`) is in a list and not in another."""
 
     def __init__(self, side: str, port: str, address: str) -> None:
-        self.name = f"{side} port"
         self.side = side
         self.attributes = (f"{side}_ports", f"not_{side}_ports")
-        self._port, self._address = port, address
+        self._lists: Callable[[CompiledRule], Lists] = attrgetter(*self.attributes)
+        self._port: Callable[[Packet], int] = attrgetter(port)
+        self._address: Callable[[Packet], bytes] = attrgetter(address)
 
     def test(self, rule: CompiledRule, packet: Packet, sets: Sets) -> bool:
         """In `ports`, not in `notPorts`."""
-        wanted, unwanted = self._lists(rule)
-        if wanted is not None and not self._inside(wanted, packet, sets):
-            return False
-        return unwanted is None or self._outside(unwanted, packet, sets)
+        return fits(self._lists(rule), self._number(packet), lambda named: self._is_named(named, packet, sets))
 
     def tell(self, rule: CompiledRule, packet: Packet, sets: Sets) -> str:
-        """The port and the list."""
+        """The port and the list that it should, or should not, be in."""
         wanted, unwanted = self._lists(rule)
-        port = getattr(packet, self._port)
-        shown = str(port) if port >= 0 else "unknown"
-        if wanted is not None and not self._inside(wanted, packet, sets):
-            return f"{self.side} port {shown} is not in {text(wanted, sets)}"
-        where = format_address(getattr(packet, self._address))
-        return (
-            f"{self.side} port {shown} of {where} is in {text(unwanted or PortMatch(), sets)}, which the rule excludes"
-        )
+        number = self._number(packet)
+        if wanted is not None and not self.test_list(wanted, packet, sets):
+            if number < 0:
+                return f"{self.side}.ports {shown(wanted, sets)} wants a packet with ports"
+            where = f" of {format_address(self._address(packet))}" if wanted.named else ""
+            return f"{self.side}.ports {number}{where} is not in {shown(wanted, sets)}"
+        excluded = shown(unwanted or PortMatch(), sets)
+        if number < 0:
+            return f"{self.side}.notPorts {excluded} wants a packet with ports"
+        return f"{self.side}.notPorts {excluded} excludes {number}"
 
-    def index(self, rules: Sequence[CompiledRule], sets: Sets) -> Lookup | None:
-        """Computed by `test` once for each port, or each (address, protocol, port) where a named port is in play."""
-        users = [(n, rule) for n, rule in enumerate(rules) if self._lists(rule) != (None, None)]
-        if not users:
+    def test_list(self, match: PortMatch, packet: Packet, sets: Sets) -> bool:
+        """One positive list alone."""
+        return fits((match, None), self._number(packet), lambda named: self._is_named(named, packet, sets))
+
+    def index(self, rules: Sequence[CompiledRule], sets: Sets) -> Index | None:
+        """A class for each stretch of ports between the bounds of ranges, and for each membership in named ports."""
+        groups: dict[Lists, list[int]] = {}
+        for number, rule in enumerate(rules):
+            groups.setdefault(self._lists(rule), []).append(number)
+        free = mask_of(groups.pop((None, None), ()), len(rules))
+        if not groups:
             return None
-        free = (1 << len(rules)) - 1 - sum(1 << n for n, _ in users)
-        named = any(m is not None and m.named for _, rule in users for m in self._lists(rule))
-        memo: dict[object, int] = {}
-        source = self._port == "sport"
+        matches = [match for lists in groups for match in lists if match is not None]
+        starts = boundaries(matches)
+        named = any(match.named or not match.ranges for match in matches)
 
-        def compute(key: object, packet: Packet) -> int:
-            if len(memo) >= MEMO_SIZE:
-                memo.clear()
-            mask = memo[key] = free + sum(1 << n for n, rule in users if self.test(rule, packet, sets))
-            return mask
+        def mask(number: int) -> int:
+            of_named, of_number = divmod(number, STEP)
+            members = sets.members(of_named) if of_named > NOWHERE else frozenset()
+            port = UNKNOWN if number < 0 else starts[of_number]
+            fitting = (
+                numbers for lists, numbers in groups.items() if fits(lists, port, lambda s: not members.isdisjoint(s))
+            )
+            return free | mask_of((n for numbers in fitting for n in numbers), len(rules))
 
-        def by_number(packet: Packet) -> int:
-            port = packet.sport if source else packet.dport
-            mask = memo.get(port)
-            return compute(port, packet) if mask is None else mask
+        return Index(self._by_name(starts, sets) if named else self._by_number(starts), remembered(mask))
 
-        def by_name(packet: Packet) -> int:
-            if source:
-                key = (packet.src, packet.protocol, packet.sport, packet.fragment)
-            else:
-                key = (packet.dst, packet.protocol, packet.dport, packet.fragment)
-            mask = memo.get(key)
-            return compute(key, packet) if mask is None else mask
+    def _by_number(self, starts: list[int]) -> Callable[[Packet], int]:
+        def source(packet: Packet) -> int:
+            return bisect_right(starts, packet.sport) - 1
 
-        return by_name if named else by_number
+        def destination(packet: Packet) -> int:
+            return bisect_right(starts, packet.dport) - 1
 
-    def _lists(self, rule: CompiledRule) -> tuple[PortMatch | None, PortMatch | None]:
-        if self.side == "source":
-            return rule.source_ports, rule.not_source_ports
-        return rule.destination_ports, rule.not_destination_ports
+        return source if self.side == "source" else destination
 
-    def _inside(self, match: PortMatch, packet: Packet, sets: Sets) -> bool:
-        port = getattr(packet, self._port)
-        if port < 0:
-            return False
-        if any(port in r for r in match.ranges):
-            return True
-        address = getattr(packet, self._address)
-        return any(sets.has_port(s, address, packet.protocol, port) for s in match.named)
+    def _by_name(self, starts: list[int], sets: Sets) -> Callable[[Packet], int]:
+        def classify(packet: Packet) -> int:
+            if packet.fragment:
+                return -1
+            port = self._port(packet)
+            number = sets.port_class_of(self._address(packet), packet.protocol, port)
+            return number * STEP + bisect_right(starts, port) - 1
 
-    def _outside(self, match: PortMatch, packet: Packet, sets: Sets) -> bool:
-        if getattr(packet, self._port) < 0:
-            return not match.ranges and not packet.fragment
-        return not self._inside(match, packet, sets)
+        return classify
+
+    def _number(self, packet: Packet) -> int:
+        return UNKNOWN if packet.fragment else self._port(packet)
+
+    def _is_named(self, named: tuple[int, ...], packet: Packet, sets: Sets) -> bool:
+        address, port = self._address(packet), self._port(packet)
+        return any(sets.has_port(s, address, packet.protocol, port) for s in named)
 
 
-def text(match: PortMatch, sets: Sets) -> str:
+def fits(lists: Lists, port: int, is_named: Callable[[tuple[int, ...]], bool]) -> bool:
+    """The port is in `ports` and not in `notPorts`; `is_named` says whether it is in one of some named-port sets."""
+    wanted, unwanted = lists
+    if wanted is not None and not inside(wanted, port, is_named):
+        return False
+    if unwanted is None:
+        return True
+    if port < 0:
+        return port != UNKNOWN and not unwanted.ranges
+    return not inside(unwanted, port, is_named)
+
+
+def inside(match: PortMatch, port: int, is_named: Callable[[tuple[int, ...]], bool]) -> bool:
+    """The port is in the list."""
+    return port >= 0 and (any(port in r for r in match.ranges) or is_named(match.named))
+
+
+def boundaries(matches: Iterable[PortMatch]) -> list[int]:
+    """Where membership in any range may change, in order; the first two are: no port, and the lowest one."""
+    starts = {-1, 0}
+    for match in matches:
+        for ports in match.ranges:
+            starts |= {ports.first, ports.last + 1}
+    return sorted(starts)
+
+
+def shown(match: PortMatch, sets: Sets) -> str:
     """The list as it was meant."""
     return ", ".join([str(r) for r in match.ranges] + [sets.ip_sets[s].text for s in match.named])

@@ -261,11 +261,16 @@ _DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode(event: Event) -> bytes:
-    """One line, newline included. Text that is not Unicode (a file name of other bytes) is shown with backslashes."""
+    """One line, newline included."""
+    return encode_printable(event) + b"\n"
+
+
+def encode_printable(value: object) -> bytes:
+    """JSON. Text that is not Unicode (a file name of other bytes) is shown with backslashes."""
     try:
-        return msgspec.json.encode(event) + b"\n"
+        return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_printable(msgspec.to_builtins(event))) + b"\n"
+        return msgspec.json.encode(_printable(msgspec.to_builtins(value)))
 
 
 def decode(line: bytes) -> Event:

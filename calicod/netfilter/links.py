@@ -26,8 +26,8 @@ def interfaces() -> tuple[Interface, ...]:
 
 
 def _read() -> tuple[Interface, ...]:
-    # Importing it takes 100 ms: only who opens the socket pays. It has no types.
-    from pyroute2 import IPRoute  # type: ignore[import-untyped]  # noqa: PLC0415
+    # Importing it takes 100 ms: only who opens the socket pays.
+    from pyroute2 import IPRoute
 
     with IPRoute() as route:
         links = [(link["index"], link.get_attr("IFLA_IFNAME"), link["flags"]) for link in route.get_links()]

@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from types import TracebackType
+from typing import Self
 
 from calicod.errors import CalicodError
 
@@ -53,7 +54,7 @@ class Netlink:
         self.overruns = 0
         self._sequence = 0
 
-    def __enter__(self) -> "Netlink":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

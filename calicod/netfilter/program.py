@@ -93,7 +93,7 @@ def attempt(programs: Family, text: str) -> str:
 def _run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.pathsep.join(DIRECTORIES), "LC_ALL": "C"}
     try:
-        return subprocess.run(  # noqa: S603  a program of iptables, with arguments of our own
+        return subprocess.run(
             command, input=text, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=environment
         )
     except (OSError, subprocess.TimeoutExpired) as error:

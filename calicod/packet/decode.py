@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from struct import Struct
 from types import MappingProxyType
 
-from calicod.model import protocol as ip
+from calicod.model.protocol import ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
 from calicod.packet.value import Malformed, Packet
 
 V4 = Struct("!BxHxxHxBxx4s4s")
@@ -19,23 +19,27 @@ PORTS = Struct("!HH")
 FRAGMENT = Struct("!BxH")
 
 V4_HEADER, V6_HEADER = 20, 40
-HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, NO_NEXT = 0, 43, 44, 51, 59
-OPTIONS, MOBILITY, HIP, SHIM6 = 60, 135, 139, 140
-EXTENSIONS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, OPTIONS, MOBILITY, HIP, SHIM6})
+HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, NO_NEXT, OPTIONS = 0, 43, 44, 51, 59, 60
+MOBILITY, HIP, SHIM6 = 135, 139, 140
+SIGNALLING = frozenset({MOBILITY, HIP, SHIM6})
+"""Extension headers that are messages themselves when nothing follows: then the packet's protocol is theirs."""
+EXTENSIONS = SIGNALLING | {HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, OPTIONS}
+SMALLEST_EXTENSION = 8
 MAX_EXTENSIONS = 16
 """Headers walked before a packet counts as malformed (D23)."""
 
 MORE_OR_OFFSET_V4, OFFSET_V4 = 0x3FFF, 0x1FFF
 MORE_OR_OFFSET_V6, OFFSET_V6 = 0xFFF9, 0xFFF8
 
-NEEDED: Mapping[int, int] = MappingProxyType(
-    {ip.TCP: 20, ip.UDP: 8, ip.UDPLITE: 8, ip.SCTP: 12, ip.ICMP: 8, ip.ICMPV6: 4}
-)
-"""Bytes of a transport header that must be there."""
+WITH_PORTS: Mapping[int, int] = MappingProxyType({TCP: 20, UDP: 8, SCTP: 12, UDPLITE: 8})
+"""Bytes of transport header that must be there (RFC 9293, 768, 9260, 3828)."""
+NEEDED_V4: Mapping[int, int] = MappingProxyType({**WITH_PORTS, ICMP: 8})
+NEEDED_V6: Mapping[int, int] = MappingProxyType({**WITH_PORTS, ICMPV6: 4})
+"""ICMP is ICMP only in IPv4, ICMPv6 only in IPv6 (D7); the smallest messages of RFC 792 and RFC 4443."""
 
 
 def decode(raw: bytes) -> Packet | Malformed:
-    """The packet in `raw`, which begins with its IP header (512 bytes of it are enough, or all there is)."""
+    """The packet in `raw`, from its IP header on; what follows the headers may be cut off."""
     version = raw[0] >> 4 if raw else -1
     if version == 4:
         return decode_v4(raw)
@@ -44,26 +48,27 @@ def decode(raw: bytes) -> Packet | Malformed:
     return Malformed("version" if raw else "empty")
 
 
-def decode_v4(raw: bytes, needed: Mapping[int, int] = NEEDED) -> Packet | Malformed:
+def decode_v4(raw: bytes, needed: Mapping[int, int] = NEEDED_V4) -> Packet | Malformed:
     """An IPv4 packet; its header length counts options. `needed`: bytes of transport that must be there."""
     if len(raw) < V4_HEADER:
         return Malformed("short-header", 4)
     first, total, bits, protocol, src, dst = V4.unpack_from(raw)
-    start = (first & 15) * 4
-    if start < V4_HEADER or start > len(raw) or 0 < total < start:
+    start, end = (first & 15) * 4, len(raw)
+    if total < end and not (total == 0 and protocol == TCP):  # 0: longer than 65,535 (BIG TCP, Linux 6.3)
+        end = total
+    if start < V4_HEADER or start > end:
         return Malformed("header-length", 4, protocol, src, dst)
-    end = min(len(raw), total) if total else len(raw)
     if bits & MORE_OR_OFFSET_V4:
-        return partial(raw, start, end, (4, protocol, src, dst), later=bits & OFFSET_V4 != 0)
+        return fragment(raw, start, end, needed, 4, protocol, src, dst, bits & OFFSET_V4)
     return transport(raw, start, end, needed, 4, protocol, src, dst)
 
 
-def decode_v6(raw: bytes, needed: Mapping[int, int] = NEEDED) -> Packet | Malformed:
+def decode_v6(raw: bytes, needed: Mapping[int, int] = NEEDED_V6) -> Packet | Malformed:
     """An IPv6 packet; extension headers are walked up to a bound."""
     if len(raw) < V6_HEADER:
         return Malformed("short-header", 6)
     length, protocol, src, dst = V6.unpack_from(raw)
-    end = min(len(raw), V6_HEADER + length) if length else len(raw)
+    end = min(len(raw), V6_HEADER + length) if length else len(raw)  # 0: jumbo payload (RFC 2675), BIG TCP
     if protocol not in EXTENSIONS:
         return transport(raw, V6_HEADER, end, needed, 6, protocol, src, dst)
     walked = walk(raw, end, protocol)
@@ -71,52 +76,65 @@ def decode_v6(raw: bytes, needed: Mapping[int, int] = NEEDED) -> Packet | Malfor
         return Malformed(walked, 6, protocol, src, dst)
     start, protocol, bits = walked
     if bits & MORE_OR_OFFSET_V6:
-        return partial(raw, start, end, (6, protocol, src, dst), later=bits & OFFSET_V6 != 0)
+        return fragment(raw, start, end, needed, 6, protocol, src, dst, bits & OFFSET_V6)
     return transport(raw, start, end, needed, 6, protocol, src, dst)
 
 
 def walk(raw: bytes, end: int, following: int) -> tuple[int, int, int] | str:
-    """Where the upper layer begins behind the extension headers, its protocol, and the fragment bits; or why not."""
+    """Where the upper layer begins behind the extension headers, its protocol, and the fragment bits; or why not.
+
+    A first fragment that ends within an extension header (forbidden by RFC 7112) is told like a later one.
+    """
     start, bits = V6_HEADER, 0
     for _ in range(MAX_EXTENSIONS):
         if following not in EXTENSIONS or bits & OFFSET_V6:
             return start, following, bits
-        if start + 8 > end:
-            return "short-extension"
-        size = raw[start + 1]
+        if start + SMALLEST_EXTENSION > end:
+            return (start, following, OFFSET_V6) if bits else "short-extension"
         if following == FRAGMENT_HEADER:
-            following, bits = FRAGMENT.unpack_from(raw, start)
-            start += 8
+            following, more = FRAGMENT.unpack_from(raw, start)
+            bits |= more & MORE_OR_OFFSET_V6
+            start += SMALLEST_EXTENSION
             continue
-        length = (size + 2) * 4 if following == AUTHENTICATION else (size + 1) * 8
+        length = (raw[start + 1] + 2) * 4 if following == AUTHENTICATION else (raw[start + 1] + 1) * 8
+        if start + length > end:
+            return (start, following, OFFSET_V6) if bits else "short-extension"
+        if raw[start] == NO_NEXT and following in SIGNALLING:
+            return start, following, bits
         following = raw[start]
         start += length
-        if start > end:
-            return "short-extension"
     return "extensions"
 
 
-def transport(  # noqa: PLR0913  the hot path: values already read are handed on, not packed up
+def transport(  # noqa: PLR0913, PLR0917  the hot path: values already read are handed on, not packed up
     raw: bytes, start: int, end: int, needed: Mapping[int, int], family: int, protocol: int, src: bytes, dst: bytes
 ) -> Packet | Malformed:
-    """The packet with the ports or the ICMP type of what begins at `start`."""
+    """The packet with the ports, or the ICMP type and code, of what begins at `start`."""
     need = needed.get(protocol)
     if need is None:
         return Packet(family, protocol, src, dst)
     if start + need > end:
         return Malformed("short-transport", family, protocol, src, dst)
-    if protocol in (ip.ICMP, ip.ICMPV6):
-        return Packet(family, protocol, src, dst, -1, -1, raw[start], raw[start + 1])
-    sport, dport = PORTS.unpack_from(raw, start)
-    return Packet(family, protocol, src, dst, sport, dport)
+    if protocol in WITH_PORTS:
+        sport, dport = PORTS.unpack_from(raw, start)
+        return Packet(family, protocol, src, dst, sport, dport)
+    return Packet(family, protocol, src, dst, -1, -1, raw[start], raw[start + 1])
 
 
-def partial(
-    raw: bytes, start: int, end: int, about: tuple[int, int, bytes, bytes], *, later: bool
-) -> Packet | Malformed:
-    """A fragment: a later one, or a first one that does not hold its whole header, has no ports (D22)."""
-    if not later:
-        found = transport(raw, start, end, NEEDED, *about)
+def fragment(  # noqa: PLR0913, PLR0917  as `transport`
+    raw: bytes,
+    start: int,
+    end: int,
+    needed: Mapping[int, int],
+    family: int,
+    protocol: int,
+    src: bytes,
+    dst: bytes,
+    offset: int,
+) -> Packet:
+    """A fragment: only a first one that holds its whole transport header is known by its ports (D22)."""
+    if offset == 0:
+        found = transport(raw, start, end, needed, family, protocol, src, dst)
         if isinstance(found, Packet):
             return found
-    return Packet(*about, fragment=True)
+    return Packet(family, protocol, src, dst, fragment=True)

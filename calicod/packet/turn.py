@@ -6,28 +6,32 @@ Law: turning twice gives the packet again.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from calicod.model import protocol as ip
-from calicod.packet.decode import NEEDED, V6_HEADER, decode, decode_v4, decode_v6, walk
+from calicod.model.protocol import ICMP, ICMPV6
+from calicod.packet.decode import NEEDED_V4, NEEDED_V6, V4, V6_HEADER, decode, decode_v4, decode_v6, walk
 from calicod.packet.value import Malformed, Packet
 
-V4_TURNED: Mapping[int, int] = MappingProxyType({0: 8, 8: 0, 14: 13, 13: 14, 16: 15, 15: 16, 18: 17, 17: 18})
-"""ICMP queries and replies (RFC 792, 950)."""
-V6_TURNED: Mapping[int, int] = MappingProxyType({129: 128, 128: 129, 140: 139, 139: 140})
-"""ICMPv6 echo (RFC 4443) and node information (RFC 4620)."""
-V4_ERRORS = frozenset({3, 4, 5, 11, 12})
-V6_ERRORS = frozenset({1, 2, 3, 4})
+PAIRS_V4 = ((8, 0), (13, 14), (15, 16), (17, 18), (42, 43))
+"""ICMP request and reply: echo, timestamp, information (RFC 792), address mask (RFC 950), extended echo (RFC 8335)."""
+PAIRS_V6 = ((128, 129), (139, 140), (160, 161))
+"""ICMPv6 request and reply: echo (RFC 4443), node information (RFC 4620), extended echo (RFC 8335)."""
+TURNED: Mapping[tuple[int, int], int] = MappingProxyType(
+    {
+        (family, kind): other
+        for family, pairs in ((4, PAIRS_V4), (6, PAIRS_V6))
+        for request, reply in pairs
+        for kind, other in ((request, reply), (reply, request))
+    }
+)
+ERRORS = frozenset({(4, 3), (4, 4), (4, 5), (4, 11), (4, 12), (6, 1), (6, 2), (6, 3), (6, 4)})
+"""Family and type of the messages that quote the packet they are about (RFC 792, RFC 4443)."""
 ERROR_HEADER = 8
-QUOTED: Mapping[int, int] = MappingProxyType(dict.fromkeys(NEEDED, 4))
-"""An error quotes at least 8 bytes of transport (RFC 792); ports, or type and code, are in the first four."""
+QUOTED_V4: Mapping[int, int] = MappingProxyType({protocol: min(need, 8) for protocol, need in NEEDED_V4.items()})
+QUOTED_V6: Mapping[int, int] = MappingProxyType({protocol: min(need, 8) for protocol, need in NEEDED_V6.items()})
+"""Of a quoted packet 8 bytes of transport are enough: "internet header + 64 bits of original data" (RFC 792)."""
 
 
 def turned(packet: Packet) -> Packet:
     """The packet of the other direction: addresses and ports swapped, an ICMP reply becomes its request."""
-    kind = packet.icmp_type
-    if packet.protocol == ip.ICMP:
-        kind = V4_TURNED.get(kind, kind)
-    elif packet.protocol == ip.ICMPV6:
-        kind = V6_TURNED.get(kind, kind)
     return Packet(
         packet.family,
         packet.protocol,
@@ -35,7 +39,7 @@ def turned(packet: Packet) -> Packet:
         packet.src,
         packet.dport,
         packet.sport,
-        kind,
+        TURNED.get((packet.family, packet.icmp_type), packet.icmp_type),
         packet.icmp_code,
         packet.fragment,
     )
@@ -43,27 +47,31 @@ def turned(packet: Packet) -> Packet:
 
 def is_error(packet: Packet) -> bool:
     """An ICMP or ICMPv6 error message: it speaks of another packet, which it quotes."""
-    if packet.family == 4:
-        return packet.protocol == ip.ICMP and packet.icmp_type in V4_ERRORS
-    return packet.protocol == ip.ICMPV6 and packet.icmp_type in V6_ERRORS
+    return packet.protocol in (ICMP, ICMPV6) and (packet.family, packet.icmp_type) in ERRORS
 
 
 def quoted(raw: bytes) -> Packet | Malformed | None:
-    """The packet that an ICMP error quotes, which may be cut after the first bytes of its transport; else None."""
+    """The packet that an ICMP error quotes; None when this is no such error; Malformed when either cannot be read."""
     outer = decode(raw)
-    if isinstance(outer, Malformed) or not is_error(outer):
+    if isinstance(outer, Malformed):
+        return outer
+    if not is_error(outer):
         return None
-    inner = raw[transport_start(raw) + ERROR_HEADER :]
+    start, end = payload(raw)
+    inner = raw[start + ERROR_HEADER : end]
     if not inner:
-        return Malformed("no-quote", outer.family)
+        return Malformed("no-quote", outer.family, outer.protocol, outer.src, outer.dst)
     if inner[0] >> 4 != outer.family:
-        return Malformed("quoted-version", outer.family)
-    return decode_v4(inner, QUOTED) if outer.family == 4 else decode_v6(inner, QUOTED)
+        return Malformed("quoted-version", outer.family, outer.protocol, outer.src, outer.dst)
+    return decode_v4(inner, QUOTED_V4) if outer.family == 4 else decode_v6(inner, QUOTED_V6)
 
 
-def transport_start(raw: bytes) -> int:
-    """Where the transport header of a packet that `decode` accepted begins."""
+def payload(raw: bytes) -> tuple[int, int]:
+    """Where the upper layer of a packet that `decode` read begins and ends."""
     if raw[0] >> 4 == 4:
-        return (raw[0] & 15) * 4
-    walked = walk(raw, len(raw), raw[6])
-    return V6_HEADER if isinstance(walked, str) else walked[0]
+        first, total, *_ = V4.unpack_from(raw)
+        return (first & 15) * 4, total
+    length = int.from_bytes(raw[4:6])
+    end = V6_HEADER + length if length else len(raw)
+    walked = walk(raw, min(end, len(raw)), raw[6])
+    return V6_HEADER if isinstance(walked, str) else walked[0], end

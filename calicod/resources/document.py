@@ -65,7 +65,7 @@ class _Composer(CParser):
         super().__init__(text)
         self._depth = 0
 
-    def descend_resolver(self, parent: Node | None, index: object) -> None:  # noqa: ARG002  # the parser's signature
+    def descend_resolver(self, parent: Node | None, index: object) -> None:  # the parser's signature
         self._depth += 1
         if self._depth > MAX_DEPTH:
             mark = parent.start_mark if parent else None
@@ -74,7 +74,7 @@ class _Composer(CParser):
     def ascend_resolver(self) -> None:
         self._depth -= 1
 
-    def resolve(self, kind: type[Node], value: object, implicit: tuple[bool, bool] | bool) -> str:  # noqa: ARG002, FBT001  # as above
+    def resolve(self, kind: type[Node], value: object, implicit: tuple[bool, bool] | bool) -> str:  # noqa: FBT001  # as above
         return PLAIN if implicit is True or (implicit and implicit[0]) else QUOTED
 
 

@@ -148,11 +148,11 @@ REFUSED: Fields = {
     "iptablesFilterDenyAction": Field("", unsupported(_DENIAL, "Drop")),
     "nftablesFilterDenyAction": Field("", unsupported(_DENIAL, "Drop")),
     "interfaceExclude": Field("", unsupported(text, "", "kube-ipvs0")),
-    "ipv6Support": Field("", unsupported(boolean, True)),  # noqa: FBT003  # a value of the field, not a flag
-    "ipipEnabled": Field("", unsupported(boolean, False)),  # noqa: FBT003  # as above
-    "vxlanEnabled": Field("", unsupported(boolean, False)),  # noqa: FBT003  # as above
-    "wireguardEnabled": Field("", unsupported(boolean, False)),  # noqa: FBT003  # as above
-    "wireguardEnabledV6": Field("", unsupported(boolean, False)),  # noqa: FBT003  # as above
+    "ipv6Support": Field("", unsupported(boolean, True)),  # a value of the field, not a flag
+    "ipipEnabled": Field("", unsupported(boolean, False)),  # as above
+    "vxlanEnabled": Field("", unsupported(boolean, False)),  # as above
+    "wireguardEnabled": Field("", unsupported(boolean, False)),  # as above
+    "wireguardEnabledV6": Field("", unsupported(boolean, False)),  # as above
 }
 CHECKED: Fields = {
     "iptablesFilterAllowAction": Field("", inert(_PREFERENCE)),

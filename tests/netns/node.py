@@ -9,6 +9,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterator
+from typing import Self
 
 from calicod.model.network import parse_network
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
@@ -148,7 +149,7 @@ class UdpFlow:
         self.client.connect((to, port))
         self.peer: tuple[object, ...] | None = None
 
-    def __enter__(self) -> "UdpFlow":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

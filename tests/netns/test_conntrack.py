@@ -166,7 +166,7 @@ def test_a_generation_is_cleared_from_every_connection_that_bears_it(here: World
     assert conntrack.clear(0x20000, 0x3FF0000, 0x0FFF3F00) == odd >= MANY // 2
 
     assert {f.mark for f in conntrack.dump() if f.original.dport % 2} == {0x80}
-    assert {f.mark for f in conntrack.dump() if 5000 <= f.original.dport and not f.original.dport % 2} == {0x32380}
+    assert {f.mark for f in conntrack.dump() if f.original.dport >= 5000 and not f.original.dport % 2} == {0x32380}
 
 
 def test_teardown_clears_our_bits_everywhere_and_no_others(here: World) -> None:

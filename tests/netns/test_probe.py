@@ -1,6 +1,5 @@
 """Choosing an installer on hosts that lack something."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ def ipv6(here: World, *, off: bool) -> None:
 
 def without_ip6tables(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("iptables-nft-restore", "iptables-nft-save"):
-        os.symlink(program.find(name) or "", directory / name)
+        (directory / name).symlink_to(program.find(name) or "")
     only(directory, monkeypatch)
 
 

@@ -1,0 +1,100 @@
+"""The daemon's control socket, asked from a command.
+
+Law: a daemon that cannot be reached is told as `Unreachable` with its remedy, never as an answer; what it streams is given
+on as it comes.
+"""
+
+import http
+import http.client
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import ParamSpec
+
+import click
+
+from calicod.errors import CalicodError
+
+DEFAULT_SOCKET = "/run/calicod/calicod.sock"
+TIMEOUT_SECONDS = 60.0
+"""How long an answer may take: a reload waits for every worker and the kernel."""
+CONNECT_SECONDS = 5.0
+
+Parameters = ParamSpec("Parameters")
+
+
+class Unreachable(CalicodError):
+    """The daemon does not answer on its socket (exit code 3)."""
+
+    def __init__(self, path: str, why: str, hint: str = "is it running? `systemctl status calicod`") -> None:
+        super().__init__("K060", f"the daemon cannot be reached at {path}: {why}", hint=hint, exit_code=3)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP to a unix socket."""
+
+    def __init__(self, path: str, timeout: float | None) -> None:
+        super().__init__("calicod")
+        self._path = path
+        self._timeout = timeout
+
+    def connect(self) -> None:
+        """Connects; an answer may take longer than that."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(CONNECT_SECONDS)
+        self.sock.connect(self._path)
+        self.sock.settimeout(self._timeout)
+
+
+def socket_option(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """`--socket PATH`, given on as `socket`."""
+    return click.option(
+        "--socket",
+        envvar="CALICOD_SOCKET",
+        default=DEFAULT_SOCKET,
+        show_default=True,
+        metavar="PATH",
+        help="The daemon's control socket; also CALICOD_SOCKET.",
+    )(command)
+
+
+def request(path: str, target: str, method: str = "GET") -> bytes:
+    """The answer to one request. Raises Unreachable."""
+    with closing(UnixConnection(path, TIMEOUT_SECONDS)) as connection:
+        return ask(connection, path, target, method).read()
+
+
+def stream(path: str, target: str) -> Iterator[bytes]:
+    """The lines of an answer that does not end by itself, as they come. Raises Unreachable."""
+    with closing(UnixConnection(path, None)) as connection:
+        answer = ask(connection, path, target, "GET")
+        while True:
+            try:
+                line = answer.readline()
+            except (OSError, http.client.HTTPException) as error:
+                raise Unreachable(path, f"it stopped answering: {error}") from error
+            if not line:
+                return
+            yield line
+
+
+def ask(connection: UnixConnection, path: str, target: str, method: str) -> http.client.HTTPResponse:
+    """Sends a request and waits for the head of its answer. Raises Unreachable."""
+    try:
+        connection.request(method, target)
+        answer = connection.getresponse()
+    except FileNotFoundError as error:
+        raise Unreachable(path, "there is no such socket") from error
+    except PermissionError as error:
+        hint = "run this as root, or join the group `calicod`"
+        raise Unreachable(path, f"not permitted for {os.geteuid()}", hint=hint) from error
+    except TimeoutError as error:
+        raise Unreachable(path, f"no answer within {TIMEOUT_SECONDS:.0f} s") from error
+    except (OSError, http.client.HTTPException) as error:
+        why = "nobody listens" if Path(path).is_socket() else str(error)
+        raise Unreachable(path, why) from error
+    if answer.status != http.HTTPStatus.OK:
+        raise Unreachable(path, f"it answered {answer.status} {answer.reason}", hint="`calicod status` may say more")
+    return answer

@@ -1,0 +1,65 @@
+"""Network namespaces: made, filled and removed by `ip`, in few processes.
+
+Law: every command names the namespace that it works in; nothing here can touch the one that the demo was started in.
+"""
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from calicod.errors import CalicodError
+
+NAMESPACES = Path("/run/netns")
+TIMEOUT = 30.0
+
+
+def run(*command: str, text: str = "") -> str:
+    """Runs a program; returns what it printed. Raises CalicodError."""
+    try:
+        done = subprocess.run(  # noqa: S603  constants and names of our own
+            command, input=text, capture_output=True, text=True, timeout=TIMEOUT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise failure(f"{command[0]}: {error}") from error
+    if done.returncode:
+        raise failure(f"{' '.join(command)}: {done.stderr.strip() or f'exit {done.returncode}'}")
+    return done.stdout
+
+
+def failure(message: str) -> CalicodError:
+    """The error for namespaces that cannot be made or used."""
+    hint = "the demo needs network namespaces, veth pairs and the program `ip` (package iproute2)"
+    return CalicodError("K082", message, hint=hint, exit_code=4)
+
+
+def namespaces() -> tuple[str, ...]:
+    """The names of all namespaces that have one."""
+    return tuple(sorted(path.name for path in NAMESPACES.iterdir())) if NAMESPACES.is_dir() else ()
+
+
+def add_namespace(name: str) -> None:
+    """A new namespace with `lo` up, whose addresses are usable at once (no duplicate address detection)."""
+    run("ip", "netns", "add", name)
+    settings(name, {"net/ipv6/conf/all/accept_dad": 0, "net/ipv6/conf/default/accept_dad": 0})
+    run("ip", "-n", name, "link", "set", "lo", "up")
+
+
+def remove_namespace(name: str) -> None:
+    """Removes it, and the interfaces in it; one that is not there is no error."""
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=TIMEOUT, check=False)  # noqa: S603, S607  a name of our own, and `ip` from PATH
+
+
+def batch(namespace: str, lines: Iterable[str]) -> None:
+    """Several `ip` commands in the namespace, in one process."""
+    run("ip", "-n", namespace, "-batch", "-", text="".join(f"{line}\n" for line in lines))
+
+
+def settings(namespace: str, values: dict[str, int]) -> None:
+    """Sysctls by their path below /proc/sys, in one process."""
+    script = "".join(f"echo {value} >/proc/sys/{path}\n" for path, value in values.items())
+    run(*inside(namespace, ("sh", "-e")), text=script)
+
+
+def inside(namespace: str, command: Sequence[str]) -> tuple[str, ...]:
+    """The command as one that runs in the namespace."""
+    return ("ip", "netns", "exec", namespace, *command)

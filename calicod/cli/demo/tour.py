@@ -1,0 +1,211 @@
+"""`calicod demo`: the whole thing once, from building the world to tidying it up.
+
+Law: whatever ends it (the end, a failure, Ctrl-C, SIGTERM), every namespace and process that it made is removed; what a
+killed one left is removed by the next. The namespace that it was started in is never touched.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from calicod.cli.client import Unreachable
+from calicod.cli.demo import lease
+from calicod.cli.demo.cases import Case, examples, load_cases
+from calicod.cli.demo.daemon import Daemon
+from calicod.cli.demo.narrate import Narrator, report
+from calicod.cli.demo.space import inside
+from calicod.cli.demo.traffic import Traffic
+from calicod.cli.demo.trial import Result, Trial, resources
+from calicod.cli.demo.world import NODE, World, pods_of
+from calicod.datastore.files import read
+from calicod.errors import CalicodError
+
+PREFIX = "calicod-demo-"
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PACE_SECONDS = 1.5
+SAID = "diagnostic.txt"
+"""What the daemon must say about an example with a mistake."""
+
+
+class Stopped(Exception):
+    """A signal asked to end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(signal.Signals(number).name)
+
+
+@click.command("demo")
+@click.option("--case", "numbers", type=int, multiple=True, metavar="N", help="Only this case; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Everything that happened as one JSON object.")
+@click.option("--keep", is_flag=True, help="Leave it up to play with until Ctrl-C.")
+@click.option(
+    "--steering",
+    type=click.Choice(["auto", "iptables-nft", "iptables-legacy"]),
+    default="auto",
+    help="How the kernel is steered.",
+)
+@click.option("--examples", "folder", type=click.Path(exists=True, file_okay=False), help="Another folder of examples.")
+@click.option("--pace", type=float, help="Seconds between cases, to read along. Default: 1.5 on a terminal, else 0.")
+def command(  # one parameter for each option
+    *,
+    numbers: tuple[int, ...],
+    as_json: bool,
+    keep: bool,
+    steering: str,
+    folder: str | None,
+    pace: float | None,
+) -> None:
+    """Build client, node and pods in network namespaces, run the real daemon, send real traffic, show each decision.
+
+    Needs root; touches nothing of this host outside those namespaces, and removes them at the end.
+
+    Exit: 0 every outcome is as its policy says, 1 one is not, 2 wrong usage, 4 not root or the kernel lacks something.
+
+    \b
+    Examples:
+      calicod demo
+      calicod demo --case 5 --keep
+    """
+    narrator = Narrator() if not as_json else None
+    if pace is None:
+        pace = PACE_SECONDS if narrator is not None and narrator.console.is_terminal else 0.0
+    try:
+        require_root()
+        cases, mistakes = chosen(Path(folder) if folder else examples(), numbers)
+        with ending_in_order():
+            code = perform(Tour(cases, mistakes, steering=steering, narrator=narrator, keep=keep, pace=pace))
+    except Stopped as stopped:
+        code = 128 + stopped.number
+    except Unreachable as error:
+        click.echo(f"the daemon of the demo is gone: {error}", err=True)
+        code = 3
+    except CalicodError as error:
+        click.echo(str(error), err=True)
+        code = error.exit_code
+    raise SystemExit(code)
+
+
+def require_root() -> None:
+    """Raises CalicodError for anybody else."""
+    if os.geteuid() != 0:
+        hint = "run `sudo calicod demo`; it touches nothing outside namespaces of its own"
+        raise CalicodError("K083", "the demo needs root: it makes network namespaces", hint=hint, exit_code=4)
+
+
+def chosen(folder: Path, numbers: tuple[int, ...]) -> tuple[tuple[Case, ...], tuple[Path, ...]]:
+    """The cases with these numbers, and the examples with mistakes; all when there are no numbers."""
+    cases = load_cases(folder)
+    mistakes = tuple(sorted(path.parent for path in folder.glob(f"*/{SAID}")))
+    unknown = set(numbers) - {case.number for case in cases}
+    if unknown:
+        have = ", ".join(str(case.number) for case in cases)
+        raise CalicodError("K080", f"there is no case {min(unknown)}", hint=f"there are {have}", exit_code=2)
+    if numbers:
+        return tuple(case for case in cases if case.number in numbers), ()
+    return cases, mistakes
+
+
+@contextlib.contextmanager
+def ending_in_order() -> Iterator[None]:
+    """A signal that asks to end becomes an exception; a second one does not disturb the tidying up."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        for each in ENDING:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    former = {number: signal.signal(number, stop) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class Tour:
+    """What is to be shown, and how."""
+
+    def __init__(  # noqa: PLR0913  the options of the command
+        self,
+        cases: tuple[Case, ...],
+        mistakes: tuple[Path, ...],
+        *,
+        steering: str,
+        narrator: Narrator | None,
+        keep: bool,
+        pace: float,
+    ) -> None:
+        self.cases = cases
+        self.mistakes = mistakes
+        self.steering = steering
+        self.narrator = narrator
+        self.keep = keep
+        self.pace = pace
+
+
+def perform(tour: Tour) -> int:
+    """Builds, shows, tidies up; the exit code."""
+    with contextlib.ExitStack() as stack:
+        held = lease.claim(PREFIX)
+        stack.callback(held.close)
+        world = World(held.prefix, pods_of(r for case in tour.cases for r in read([case.folder]).resources))
+        world.build()
+        traffic = Traffic(world)
+        stack.callback(traffic.close)
+        daemon = Daemon(world.space(NODE), held.folder, {"steering": tour.steering})
+        stack.callback(daemon.stop)
+        status = daemon.start()
+        if tour.narrator:
+            tour.narrator.welcome(world, status.steering)
+        code = show(tour, Trial(world, traffic, daemon))
+        if tour.keep:
+            explain(world, daemon)
+            signal.pause()
+        return code
+
+
+def show(tour: Tour, trial: Trial) -> int:
+    """Every case, then every mistake."""
+    began = time.monotonic()
+    results: list[Result] = []
+    for case in tour.cases:
+        if tour.narrator:
+            tour.narrator.open(case)
+        results.append(trial.run(case))
+        if tour.narrator:
+            tour.narrator.close(results[-1])
+            time.sleep(tour.pace)
+    said = {folder.name: mistaken(trial.daemon, folder) for folder in tour.mistakes}
+    differences = sum(len(result.differences) for result in results)
+    for folder in tour.mistakes:
+        differences += "\n".join(said[folder.name]) != (folder / SAID).read_text(encoding="utf-8").strip()
+        if tour.narrator:
+            tour.narrator.mistake(folder.name, said[folder.name])
+    seconds = time.monotonic() - began
+    if tour.narrator:
+        tour.narrator.farewell(results, differences, seconds)
+    else:
+        click.echo(report(results, said, differences, seconds))
+    return 1 if differences else 0
+
+
+def mistaken(daemon: Daemon, folder: Path) -> tuple[str, ...]:
+    """What the daemon says about an example with a mistake, with the file's own name."""
+    rejected = daemon.use(resources(folder)).rejected
+    return tuple(str(d).replace(f"{daemon.policies}/", "") for d in rejected)
+
+
+def explain(world: World, daemon: Daemon) -> None:
+    """How to play with what is still there."""
+    click.echo(f"\nstill up, until Ctrl-C: policies in {daemon.policies}, events in {daemon.events.path}")
+    click.echo(f"  export CALICOD_SOCKET={daemon.socket}; calicod status; calicod endpoints; calicod events -f")
+    for place in world.places:
+        address = " ".join(world.address(place, family) for family in (4, 6))
+        click.echo(f"  {place} ({address}): {' '.join(inside(world.space(place), ('COMMAND',)))}")

@@ -1,0 +1,134 @@
+"""From what conntrack tells to event lines: connections that ended, and those that a failsafe let pass.
+
+Law: only connections that bear our stamp, or that were told when they began, are told; nothing is told of the others.
+"""
+
+from collections.abc import Iterable
+
+from calicod.daemon.flows import UNKNOWN, Ends, FlowNames
+from calicod.daemon.history import History
+from calicod.daemon.lines import Lines, Moment
+from calicod.daemon.templates import Route, Template, text, unknown
+from calicod.model.decision import Decision
+from calicod.model.event import NANOSECONDS
+from calicod.model.hook import Hook
+from calicod.model.marks import FAILSAFE_ID, MarkLayout
+from calicod.model.verdict import Reason, Verdict
+from calicod.netfilter.flow import ConntrackEvent, Flow
+
+CLOSED = "connection.closed"
+ALLOWED = "connection.allowed"
+MICROSECONDS = 1_000
+
+
+class Closings:
+    """Shares memory and lines with the event log. `revision` is the one in force."""
+
+    def __init__(self, names: FlowNames, history: History, lines: Lines, marks: MarkLayout) -> None:
+        self.revision = 0
+        self._names = names
+        self._history = history
+        self._lines = lines
+        self._stamped = marks.filter_stage | marks.judged
+        self._id_mask = marks.interface
+        self._failsafe = marks.stamp(0, FAILSAFE_ID)
+
+    def seed(self, flows: Iterable[Flow]) -> None:
+        """Remembers when stamped flows began; what allowed them is not known."""
+        for flow in flows:
+            if self._ours(flow.mark) and flow.start_ns:
+                self._history.begin(hash(ends(flow)), flow.start_ns // NANOSECONDS, None)
+
+    def line(self, event: ConntrackEvent, now_ns: int) -> bytes | None:
+        """The line that tells of this, if there is something to tell."""
+        flow = event.flow
+        if not event.new:
+            return self._closed(flow, now_ns)
+        if flow.mark & self._stamped or flow.mark & self._id_mask != self._failsafe:
+            return None
+        template = self._failsafe_template(flow)
+        second = (flow.start_ns or now_ns) // NANOSECONDS
+        self._history.begin(hash(ends(flow)), second, template)
+        return self._lines.line(ALLOWED, self._moment(flow, template, now_ns, second))
+
+    def _ours(self, mark: int) -> bool:
+        return bool(mark & self._stamped) or mark & self._id_mask == self._failsafe
+
+    def _closed(self, flow: Flow, now_ns: int) -> bytes | None:
+        key = hash(ends(flow))
+        start = self._history.start(key)
+        if start is None and not self._ours(flow.mark):
+            return None
+        began = flow.start_ns // NANOSECONDS
+        template = None
+        if start is not None and not self._newer(start, flow):
+            start, template = self._history.end(key)
+        else:
+            start = UNKNOWN
+        if template is None and flow.mark & self._stamped == 0 and flow.mark & self._id_mask == self._failsafe:
+            template = self._failsafe_template(flow)
+        moment = self._moment(flow, template or unknown(flow.original.protocol), flow.stop_ns or now_ns, start or began)
+        return self._lines.line(CLOSED, moment, more=figures(flow))
+
+    @staticmethod
+    def _newer(start: int, flow: Flow) -> bool:
+        """The same addresses and ports were used again, and the new connection was told before this one's end."""
+        return bool(flow.stop_ns) and start > flow.start_ns // NANOSECONDS + 1 and start >= flow.stop_ns // NANOSECONDS
+
+    def _moment(self, flow: Flow, template: Template, time_ns: int, second: int) -> Moment:
+        original, reply = flow.original, flow.reply
+        return Moment(
+            time_ns,
+            self.revision,
+            template,
+            original.src,
+            reply.src,
+            original.sport,
+            reply.sport,
+            original.icmp_type,
+            original.icmp_code,
+            self._names.name(ends(flow), second),
+        )
+
+    def _failsafe_template(self, flow: Flow) -> Template:
+        directory = self._lines.directory
+        hook, reporter = None, "dst"
+        if flow.reply.src in directory.local:
+            hook = Hook.INPUT
+        elif flow.original.src in directory.local:
+            hook, reporter = Hook.OUTPUT, "src"
+        key = (Reason.FAILSAFE.value, hook, flow.original.protocol)
+        template = self._history.templates.cache.get(key)
+        if template is None:
+            decision = Decision(verdict=Verdict.ACCEPT, reason=Reason.FAILSAFE, reporter=reporter)
+            route = Route(hook, "", "", flow.original.protocol)
+            template = self._history.templates.add(key, decision, route, directory)
+        return template
+
+
+def ends(flow: Flow) -> Ends:
+    """As the record of the same flow has them: the source before NAT, the destination after it.
+
+    The original source stands for a client behind this host's masquerading, the reply's source for a server behind its
+    DNAT. ICMP: type and code for ports.
+    """
+    original, reply = flow.original, flow.reply
+    if original.icmp_type >= 0:
+        return original.src, reply.src, original.icmp_type, original.icmp_code, original.protocol
+    return original.src, reply.src, original.sport, reply.sport, original.protocol
+
+
+def figures(flow: Flow) -> str:
+    """The fields that only the end of a connection has."""
+    duration = None
+    if flow.start_ns and flow.stop_ns:
+        duration = max(0, flow.stop_ns - flow.start_ns) // MICROSECONDS / 1000
+    return (
+        f',"duration_ms":{text(duration)},"packets_to_dst":{counter(flow.packets)},"bytes_to_dst":{counter(flow.bytes)},'
+        f'"packets_to_src":{counter(flow.reply_packets)},"bytes_to_src":{counter(flow.reply_bytes)}'
+    )
+
+
+def counter(value: int) -> str:
+    """A counter, or null when the kernel does not count."""
+    return "null" if value < 0 else str(value)

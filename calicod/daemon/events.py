@@ -1,0 +1,221 @@
+"""From what workers and conntrack tell to event lines (contract.md, "How many").
+
+Law: a new connection gives one event when it is decided; the same refusal again within a minute none, but a summary; a
+flow that is judged again one only if its verdict or rule changed on that path. Memory is bounded, and what is forgotten
+or lost is told. Time is an argument; nothing here blocks or fails on content.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from calicod.daemon.closings import ALLOWED, Closings
+from calicod.daemon.directory import Directory
+from calicod.daemon.flows import UNKNOWN, FlowNames
+from calicod.daemon.folding import Folding, LogRate
+from calicod.daemon.history import History
+from calicod.daemon.lines import Lines, Moment
+from calicod.daemon.templates import LogRule, Route, Template
+from calicod.model.decision import Decision
+from calicod.model.event import NANOSECONDS, Event, EventsLost, encode, timestamp
+from calicod.model.interface import Interface
+from calicod.model.marks import MarkLayout
+from calicod.model.protocol import ICMP, ICMPV6
+from calicod.model.record import Batch, Record
+from calicod.netfilter.flow import ConntrackEvent, Flow
+from calicod.ruleset.program import RuleSet
+
+DENIED, CUT, LOGGED = "connection.denied", "connection.cut", "rule.logged"
+SAME_FLOW_SECONDS = 1
+"""Packets of one new flow may be judged before the first one's stamp is on: within this they are one connection."""
+TRACKED_ICMP = {ICMP: frozenset({8, 13, 15, 17}), ICMPV6: frozenset({128, 139})}
+"""ICMP types that begin a connection; conntrack does not track the others, so each packet is judged by itself."""
+LOSS_INTERVAL_NS = 10_000_000_000
+
+PolicyCounts = dict[tuple[str, str, str], list[int]]
+
+_DECISION = msgspec.msgpack.Decoder(Decision)
+
+
+class EventLog:
+    """The assembler. Each method returns the lines to be written, in order."""
+
+    def __init__(self, node: str, marks: MarkLayout, history: History | None = None) -> None:
+        self.node = node
+        self._names = FlowNames(node)
+        self._history = history or History()
+        self._lines = Lines(node, Directory())
+        self._closings = Closings(self._names, self._history, self._lines, marks)
+        self._folding = Folding()
+        self._log_rate = LogRate()
+        self._losses: Counter[tuple[str, str]] = Counter()
+        self._losses_told_ns: int | None = None
+        self._counts: PolicyCounts = {}
+        self._revision = 0
+        self._out: list[bytes] = []
+
+    def adopt(self, ruleset: RuleSet, interfaces: Iterable[Interface], revision: int) -> None:
+        """From now on addresses are told by this RuleSet; counters of policies that are gone are dropped."""
+        local = (address for interface in interfaces for address in interface.addresses)
+        self._lines.directory = Directory(ruleset.known, local)
+        self._history.templates.clear()
+        self._closings.revision = revision
+        names = {(p.kind, p.namespace, p.name) for p in ruleset.policies}
+        self._counts = {name: counts for name, counts in self._counts.items() if name in names}
+
+    def seed(self, flows: Iterable[Flow]) -> None:
+        """Remembers live flows that bear our stamp, as a former supervisor knew them (a dump, with timestamps)."""
+        self._closings.seed(flows)
+
+    def records(self, batch: Batch) -> list[bytes]:
+        """What one worker judged."""
+        self._revision = batch.revision
+        for r in batch.records:
+            # id(): an Enum's own hash is a Python function, and its members are there for ever
+            key = (r.decision, id(r.hook), r.in_interface, r.out_interface, r.protocol)
+            self._record(r, self._history.templates.cache.get(key) or self._template(key, r))
+        if batch.lost:
+            self.lost("worker", batch.lost, "the buffer to the supervisor was full")
+        return self._take()
+
+    def connections(self, events: Iterable[ConntrackEvent], now_ns: int) -> list[bytes]:
+        """What conntrack told."""
+        lines = (self._closings.line(event, now_ns) for event in events)
+        return [line for line in lines if line is not None]
+
+    def tell(self, event: Event, now_ns: int) -> list[bytes]:
+        """Any other event; `time` and `node` are filled in."""
+        return [encode(msgspec.structs.replace(event, time=timestamp(now_ns), node=self.node))]
+
+    def lost(self, where: str, count: int, reason: str) -> None:
+        """To be told as `events.lost` with the next tick, or with later ones of its kind within 10 s."""
+        self._losses[where, reason] += count
+
+    def tick(self, now_ns: int) -> list[bytes]:
+        """Once a second: summaries that are due, and what was lost."""
+        self._settle(now_ns)
+        if forgotten := self._history.take_forgotten():
+            self.lost("flow-memory", forgotten, "too many live flows: of some the end is told without their policy")
+        told = self._losses_told_ns
+        if self._losses and (told is None or abs(now_ns - told) >= LOSS_INTERVAL_NS):
+            self._losses_told_ns = now_ns
+            self._tell_losses(now_ns)
+        return self._take()
+
+    def close(self, now_ns: int) -> list[bytes]:
+        """At the end: all summaries, all losses."""
+        self._settle(None)
+        self._tell_losses(now_ns)
+        return self._take()
+
+    def hits(self) -> dict[tuple[str, str, str], tuple[int, int, int]]:
+        """(kind, namespace, name) -> flows allowed, denied, and packets logged, since the daemon began."""
+        return {name: (counts[0], counts[1], counts[2]) for name, counts in self._counts.items()}
+
+    def _record(self, record: Record, template: Template) -> None:
+        ports = (record.icmp_type, record.icmp_code) if template.icmp else (record.sport, record.dport)
+        key = hash((record.src, record.dst, *ports, record.protocol))
+        for rule in template.logged:
+            self._log(record, template, rule, key)
+        if not template.allow:
+            self._refused(record, template, key)
+        elif not record.quoted:  # a quoted flow that is allowed is no new connection: only its ICMP error passes
+            if template.icmp and record.icmp_type not in TRACKED_ICMP[record.protocol]:
+                self._fold(ALLOWED, record, template, key)
+            else:
+                self._allowed(record, template, key)
+
+    def _allowed(self, record: Record, template: Template, key: int) -> None:
+        history = self._history
+        start = self._start(record, key)
+        if start is None:
+            second = record.time_ns // NANOSECONDS
+            history.begin(key, second, template)
+            self._tell(ALLOWED, self._moment(record, template, second))
+            return
+        judged, before = history.before(key, template)
+        if before is not template:
+            history.judge(key, template)
+        if not judged or (before is not None and before.rule != template.rule):
+            self._tell(ALLOWED, self._moment(record, template, start))
+
+    def _start(self, record: Record, key: int) -> int | None:
+        """When the connection of this packet began, UNKNOWN, or None: with this packet."""
+        start = self._history.start(key)
+        if record.known:
+            return UNKNOWN if start is None else start
+        if start is not None and abs(record.time_ns // NANOSECONDS - start) <= SAME_FLOW_SECONDS:
+            return start
+        return None
+
+    def _refused(self, record: Record, template: Template, key: int) -> None:
+        if not record.known:
+            self._fold(DENIED, record, template, key)
+            return
+        judged, before = self._history.before(key, template)
+        if before is not template:
+            self._history.judge(key, template)
+        if not judged or (before is not None and before.rule == template.rule):
+            self._fold(DENIED, record, template, key)
+            return
+        moment = self._moment(record, template, self._history.start(key) or UNKNOWN)
+        if before is None or before.allow:
+            old = "null" if before is None else before.policy
+            self._tell(CUT, moment, more=f',"old_policy":{old}')
+        else:
+            self._tell(DENIED, moment)
+        self._folding.begin(hash((key, template.rule)), DENIED, moment)
+
+    def _fold(self, event: str, record: Record, template: Template, key: int) -> None:
+        """Tells what was not told within the window."""
+        window = hash((key, template.rule))
+        if self._folding.repeat(window, record.time_ns):
+            return
+        start = self._start(record, key)
+        moment = self._moment(record, template, record.time_ns // NANOSECONDS if start is None else start)
+        self._tell(event, moment)
+        self._folding.begin(window, event, moment)
+
+    def _tell(self, event: str, moment: Moment, more: str = "") -> None:
+        self._out.append(self._lines.line(event, moment, more=more))
+        name = moment.template.hits
+        if name is not None:
+            self._counts.setdefault(name, [0, 0, 0])[0 if moment.template.allow else 1] += 1
+
+    def _log(self, record: Record, template: Template, rule: LogRule, key: int) -> None:
+        self._counts.setdefault(rule.hits, [0, 0, 0])[2] += 1
+        start = self._start(record, key)
+        moment = self._moment(record, template, record.time_ns // NANOSECONDS if start is None else start)
+        if self._log_rate.offer(rule, moment):
+            self._tell_logged(rule, moment, 0)
+
+    def _tell_logged(self, rule: LogRule, moment: Moment, suppressed: int) -> None:
+        self._out.append(self._lines.line(LOGGED, moment, tail=rule.tail, more=f',"suppressed":{suppressed}'))
+
+    def _moment(self, record: Record, template: Template, start: int) -> Moment:
+        r = record
+        ports = (r.icmp_type, r.icmp_code) if template.icmp else (r.sport, r.dport)
+        name = self._names.name((r.src, r.dst, *ports, r.protocol), start)
+        return Moment(
+            r.time_ns, self._revision, template, r.src, r.dst, r.sport, r.dport, r.icmp_type, r.icmp_code, name
+        )
+
+    def _template(self, key: tuple[bytes, int, str, str, int], record: Record) -> Template:
+        route = Route(record.hook, record.in_interface, record.out_interface, record.protocol)
+        return self._history.templates.add(key, _DECISION.decode(record.decision), route, self._lines.directory)
+
+    def _settle(self, now_ns: int | None) -> None:
+        for summary in self._folding.due(now_ns):
+            self._out.append(self._lines.line(summary.event, summary.moment, summary.count))
+        for rule, moment, suppressed in self._log_rate.due(now_ns):
+            self._tell_logged(rule, moment, suppressed)
+
+    def _tell_losses(self, now_ns: int) -> None:
+        for (where, reason), count in self._losses.items():
+            self._out += self.tell(EventsLost(where=where, count=count, reason=reason), now_ns)
+        self._losses.clear()
+
+    def _take(self) -> list[bytes]:
+        out, self._out = self._out, []
+        return out

@@ -1,0 +1,98 @@
+"""What is remembered of live flows, so that allowed, cut and closed tell of the same one.
+
+Law: memory is bounded whatever traffic comes: a flow is two integers. What is forgotten is counted. A flow's identity
+needs no memory: its id is a hash that a successor computes again from what conntrack knows.
+"""
+
+from hashlib import blake2b
+from struct import Struct
+
+Ends = tuple[bytes, bytes, int, int, int]
+"""Source before NAT, destination after it, their ports (ICMP: type and code; -1: none), protocol number."""
+
+FLOW_LIMIT = 131_072
+TEMPLATE_BITS = 24
+TEMPLATE_LIMIT = (1 << TEMPLATE_BITS) - 1
+UNKNOWN = 0
+"""Start or template that is not known: the flow was judged before this process began, or was forgotten."""
+
+_IDENTITY = Struct("!QHHh")
+
+
+def pack(start: int, template: int) -> int:
+    """One flow: the second of its start, and its last decision.
+
+    >>> unpack(pack(1_700_000_000, 7))
+    (1700000000, 7)
+    """
+    return start << TEMPLATE_BITS | template
+
+
+def unpack(flow: int) -> tuple[int, int]:
+    """The inverse of `pack`."""
+    return flow >> TEMPLATE_BITS, flow & TEMPLATE_LIMIT
+
+
+class FlowNames:
+    """Names flows of one node: 16 hexadecimal digits.
+
+    INVARIANT: the start is counted in seconds. Conntrack's own start lies a moment after the decision's time; in whole
+    seconds both are nearly always the same, so a supervisor that lost its memory names the flow as its predecessor did.
+    """
+
+    def __init__(self, node: str) -> None:
+        self._base = blake2b(node.encode("utf-8", "backslashreplace") + b"\0", digest_size=8)
+
+    def name(self, ends: Ends, start: int) -> str | None:
+        """The flow_id; None when the start is not known."""
+        if start == UNKNOWN:
+            return None
+        src, dst, sport, dport, protocol = ends
+        digest = self._base.copy()
+        digest.update(src + dst + _IDENTITY.pack(start, sport & 0xFFFF, dport & 0xFFFF, protocol))
+        return digest.hexdigest()
+
+
+class Memory:
+    """Integers by integer keys in two generations: when the younger is full, the older is forgotten at once.
+
+    So at least half the limit is always remembered, the most recent half. `forgotten` counts.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._half = max(1, limit // 2)
+        self._young: dict[int, int] = {}
+        self._old: dict[int, int] = {}
+        self.forgotten = 0
+
+    def __len__(self) -> int:
+        return len(self._young) + sum(1 for key in self._old if key not in self._young)
+
+    def get(self, key: int) -> int | None:
+        """The value, or None."""
+        value = self._young.get(key)
+        return self._old.get(key) if value is None else value
+
+    def put(self, key: int, value: int) -> None:
+        """Remembers; may forget the older half."""
+        young = self._young
+        if len(young) >= self._half and key not in young:
+            self.forgotten += sum(1 for old in self._old if old not in young)
+            self._old = young
+            young = self._young = {}
+        young[key] = value
+
+    def pop(self, key: int) -> int | None:
+        """Forgets one, which is not counted, and returns it."""
+        young = self._young.pop(key, None)
+        old = self._old.pop(key, None)
+        return old if young is None else young
+
+    def values(self) -> set[int]:
+        """Everything remembered, for a rare sweep."""
+        return {*self._young.values(), *self._old.values()}
+
+    def take_forgotten(self) -> int:
+        """How many were forgotten since the last call."""
+        count, self.forgotten = self.forgotten, 0
+        return count

@@ -1,0 +1,70 @@
+"""Healthy or not, and why: one judgement, told when it changes.
+
+Law: a reason is a sentence an operator can act on; the same reasons are told once, and so is their end.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from calicod.errors import Diagnostic
+from calicod.model.event import DaemonDegraded, DaemonRecovered
+
+STARTING, HEALTHY, DEGRADED = "starting", "healthy", "degraded"
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the judgement rests on. `late`: workers that do not judge by the newest revision."""
+
+    ready: bool
+    failure: str
+    rejected: tuple[Diagnostic, ...]
+    late: tuple[int, ...]
+    unsteered: bool = False
+
+
+def reasons(facts: Facts) -> tuple[str, ...]:
+    """Why the daemon is not healthy; () when it is."""
+    found = [] if facts.ready else ["not every worker and the kernel have a first rule set yet"]
+    if facts.failure:
+        found.append(f"the policy could not be brought into force: {facts.failure}")
+    if facts.rejected:
+        found.append(f"{counted(facts.rejected)} rejected: {summary(facts.rejected)}")
+    found += [f"worker {worker} does not judge by the newest revision yet" for worker in facts.late]
+    if facts.unsteered:
+        found.append("another program removes the steering rules")
+    return tuple(found)
+
+
+def counted(rejected: Iterable[Diagnostic]) -> str:
+    """How many resources, or files without a readable one."""
+    who = {(d.file, d.kind, d.namespace, d.name) for d in rejected}
+    return "1 resource is" if len(who) == 1 else f"{len(who)} resources are"
+
+
+def summary(rejected: tuple[Diagnostic, ...]) -> str:
+    """The first of them, with its place."""
+    first = rejected[0]
+    return f"{first.place}: {first.code} {first.message}"
+
+
+class Health:
+    """The last judgement."""
+
+    def __init__(self) -> None:
+        self.state = STARTING
+        self.reasons: tuple[str, ...] = ()
+
+    def judge(self, facts: Facts) -> DaemonDegraded | DaemonRecovered | None:
+        """Takes the facts; returns what is to be told, if anything changed."""
+        before, told = self.state, self.reasons
+        self.reasons = reasons(facts)
+        if not facts.ready:
+            self.state = STARTING
+            return None
+        self.state = DEGRADED if self.reasons else HEALTHY
+        if self.state == DEGRADED and (before != DEGRADED or self.reasons != told):
+            return DaemonDegraded(reasons=self.reasons)
+        if self.state == HEALTHY and before == DEGRADED:
+            return DaemonRecovered()
+        return None

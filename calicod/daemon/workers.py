@@ -1,0 +1,88 @@
+"""The supervisor's side of the workers: their messages in, orders out, and what is known of each.
+
+Law: messages are handled in the order they came; an order that found no room is sent again, the newest only. A worker
+that was replaced keeps its number and begins its counters anew.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from calicod.daemon.channel import SupervisorEnd
+from calicod.daemon.state import WorkerState
+from calicod.model.record import Applied, Batch, Counters, Report, Swap, ToWorker
+
+MESSAGES_AT_ONCE = 200
+"""Messages taken from one worker before the others have their turn."""
+
+
+class Workers:
+    """The channels to all workers; `states` is what `status` shows."""
+
+    def __init__(
+        self,
+        channels: Sequence[SupervisorEnd],
+        on_batch: Callable[[Batch], None],
+        on_applied: Callable[[Applied], None],
+    ) -> None:
+        self.channels = tuple(channels)
+        self.on_batch = on_batch
+        self.on_applied = on_applied
+        self.states = {number: WorkerState(worker=number, pid=0, revision=0) for number in range(len(channels))}
+        self._unsent: dict[int, Swap] = {}
+
+    def send(self, worker: int, message: ToWorker) -> None:
+        """Gives an order; a Swap that finds no room is kept for `again`."""
+        sent = self.channels[worker].send(message)
+        if isinstance(message, Swap):
+            self._unsent.pop(worker, None)
+            if not sent:
+                self._unsent[worker] = message
+
+    def again(self) -> None:
+        """Sends what found no room, and asks everybody for counters."""
+        for worker, message in list(self._unsent.items()):
+            self.send(worker, message)
+        for worker in self.states:
+            self.send(worker, Report())
+
+    def take(self, worker: int) -> None:
+        """Handles what waits on one worker's channel. Raises EOFError when the keeper is gone."""
+        channel = self.channels[worker]
+        for _ in range(MESSAGES_AT_ONCE):
+            message = channel.receive()
+            match message:
+                case None:
+                    return
+                case Batch():
+                    self.on_batch(message)
+                case Applied():
+                    self._applied(message)
+                case Counters():
+                    self._counted(message)
+
+    def late(self, revision: int) -> tuple[int, ...]:
+        """Workers that do not judge by this revision."""
+        return tuple(number for number, state in self.states.items() if state.revision != revision)
+
+    def died(self, worker: int) -> None:
+        """The worker was replaced: what it counted is history."""
+        state = self.states[worker]
+        self.states[worker] = WorkerState(worker=worker, pid=0, revision=0, replaced=state.replaced + 1)
+
+    def _applied(self, message: Applied) -> None:
+        state = self.states[message.worker]
+        if not message.error:
+            self.states[message.worker] = msgspec.structs.replace(state, pid=message.pid, revision=message.revision)
+        self.on_applied(message)
+
+    def _counted(self, message: Counters) -> None:
+        self.states[message.worker] = msgspec.structs.replace(
+            self.states[message.worker],
+            pid=message.pid,
+            judged=message.judged,
+            denied=message.denied,
+            malformed=message.malformed,
+            failed=message.failed,
+            records_lost=message.records_lost,
+        )

@@ -1,0 +1,45 @@
+from calicod.daemon.health import DEGRADED, HEALTHY, STARTING, Facts, Health
+from calicod.errors import Diagnostic
+from calicod.model.event import DaemonDegraded, DaemonRecovered
+
+WRONG = Diagnostic(code="R005", message="ports need a protocol", file="web.yaml", line=3, column=5, kind="NetworkPolicy")
+
+
+def facts(*, ready: bool = True, failure: str = "", rejected: tuple[Diagnostic, ...] = ()) -> Facts:
+    return Facts(ready=ready, failure=failure, rejected=rejected, late=())
+
+
+def test_a_daemon_without_a_rule_set_is_starting():
+    health = Health()
+
+    assert health.judge(facts(ready=False)) is None
+    assert health.state == STARTING
+
+
+def test_a_rejected_resource_degrades_and_names_its_place():
+    health = Health()
+
+    event = health.judge(facts(rejected=(WRONG,)))
+
+    assert isinstance(event, DaemonDegraded)
+    assert "web.yaml:3:5: R005" in event.reasons[0]
+    assert health.state == DEGRADED
+
+
+def test_the_same_reasons_are_told_once():
+    health = Health()
+    health.judge(facts(failure="no"))
+
+    assert health.judge(facts(failure="no")) is None
+
+
+def test_the_end_of_every_reason_is_told():
+    health = Health()
+    health.judge(facts(failure="no"))
+
+    assert isinstance(health.judge(facts()), DaemonRecovered)
+    assert health.state == HEALTHY
+
+
+def test_a_healthy_start_is_not_told():
+    assert Health().judge(facts()) is None

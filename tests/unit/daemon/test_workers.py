@@ -1,0 +1,65 @@
+from calicod.daemon.channel import WorkerEnd, worker_pair
+from calicod.daemon.workers import Workers
+from calicod.model.record import Applied, Batch, Counters, Report, Swap
+
+
+def crew() -> tuple[Workers, WorkerEnd, list[Batch], list[Applied]]:
+    theirs, ours = worker_pair()
+    batches: list[Batch] = []
+    applied: list[Applied] = []
+    return Workers([ours], batches.append, applied.append), theirs, batches, applied
+
+
+def test_a_worker_that_applied_a_revision_is_known_by_it():
+    workers, worker, _, applied = crew()
+    worker.send(Applied(worker=0, pid=42, revision=7, took_ns=1))
+
+    workers.take(0)
+
+    assert (workers.states[0].pid, workers.states[0].revision) == (42, 7)
+    assert [message.revision for message in applied] == [7]
+
+
+def test_a_refused_revision_is_told_but_not_taken_for_applied():
+    workers, worker, _, applied = crew()
+    worker.send(Applied(worker=0, pid=42, revision=7, took_ns=1, error="bad file"))
+
+    workers.take(0)
+
+    assert workers.states[0].revision == 0
+    assert applied[0].error == "bad file"
+
+
+def test_counters_and_batches_reach_their_places():
+    workers, worker, batches, _ = crew()
+    worker.send(Batch(worker=0, revision=1, records=()))
+    worker.send(Counters(worker=0, pid=42, judged=5, denied=2, malformed=1, failed=0, records_lost=0))
+
+    workers.take(0)
+
+    assert len(batches) == 1
+    assert (workers.states[0].judged, workers.states[0].denied) == (5, 2)
+
+
+def test_a_replaced_worker_begins_its_counters_anew():
+    workers, worker, _, _ = crew()
+    worker.send(Counters(worker=0, pid=42, judged=5, denied=2, malformed=1, failed=0, records_lost=0))
+    workers.take(0)
+
+    workers.died(0)
+
+    assert (workers.states[0].pid, workers.states[0].judged, workers.states[0].replaced) == (0, 0, 1)
+
+
+def test_an_order_that_found_no_room_is_sent_again_and_only_the_newest():
+    workers, worker, _, _ = crew()
+    while workers.channels[0].send(Report()):
+        pass
+    workers.send(0, Swap(3))
+    workers.send(0, Swap(4))
+    for _ in worker.messages():
+        pass
+
+    workers.again()
+
+    assert list(worker.messages()) == [Swap(4), Report()]
