@@ -151,7 +151,7 @@ def _checked_name(node: Node, name: object, naming: Naming, report: Report) -> s
         mended = name.strip().lower().replace("_", "-").replace(" ", "-")
         hint = f"write {mended}" if mended != name and re.fullmatch(naming.grammar, mended) else None
         report.error("P001", place, f"{quoted(name)} is not a name: expected {naming.shape}", hint=hint)
-    if report.name and report.name != name and place is not node:
+    if report.kind in POLICY_KINDS and report.name and report.name != name and place is not node:
         report.warning("W009", place, f"{quoted(name)} is taken as {quoted(report.name)}, as older Calico stored it")
         return report.name
     return name
