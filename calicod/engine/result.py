@@ -83,14 +83,14 @@ def combine(path: Path, results: Sequence[Result]) -> Decision:
     """The Decision of a path from the results of the stages that were run."""
     last = results[-1]
     stage: Stage = path.stages[len(results) - 1]
-    verdict, reason = last.verdict, last.reason
+    verdict, reason, policy = last.verdict, last.reason, last.policy
     if path.closing is not None and verdict is Verdict.ACCEPT:
-        verdict, reason = Verdict.DROP, path.closing
+        verdict, reason, policy = Verdict.DROP, path.closing, None  # the rule that allowed did not decide
     hits = [text for result in results for text in result.hits]
     return Decision(
         verdict=verdict,
         reason=reason,
-        policy=last.policy,
+        policy=policy,
         trace=tuple(f"{number}|{text}" for number, text in enumerate(hits)),
         logged=tuple(reference for result in results for reference in result.logged),
         reporter=stage.reporter,
