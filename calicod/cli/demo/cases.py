@@ -21,6 +21,7 @@ UNTOLD = frozenset({"no-endpoint"})
 """Reasons of what the kernel never brings up: there is no event."""
 _FOLDER = re.compile(r"(\d+)-[a-z0-9-]+")
 _NUMBERS = {name.lower(): number for name, number in NAMES.items()}
+_ICMP = {4: ICMP, 6: ICMPV6}
 
 
 class Flow(
@@ -47,12 +48,12 @@ class Flow(
     @property
     def number(self) -> int:
         """The IP protocol."""
-        return ICMPV6 if self.protocol == "icmp" and self.family == 6 else _NUMBERS[self.protocol]
+        return _ICMP[self.family or 4] if self.protocol == "icmp" else _NUMBERS[self.protocol]
 
     @property
     def is_icmp(self) -> bool:
         """It is a ping, of either family."""
-        return self.number in {ICMP, ICMPV6}
+        return self.protocol == "icmp"
 
     @property
     def told(self) -> bool:

@@ -1,7 +1,7 @@
 """A folder and a name that belong to one run of the demo as long as it lives.
 
-Law: what a run leaves behind is known by its name alone, and whether it still lives by a lock that the kernel gives back
-when the process ends, however it ends. Only what bears a name of ours, and whose lock is free, is removed.
+Law: what a run leaves behind is known by its name alone, and whether it still lives by a lock that the kernel gives
+back when the process ends, however it ends. Only what bears a name of ours, and whose lock is free, is removed.
 """
 
 import fcntl

@@ -34,9 +34,7 @@ class Offline:
             told = "\n".join(str(finding) for finding in findings)
             raise CalicodError("K080", f"{folder.name} does not load as it should\n{told}")
         self.world = world
-        self.engines = tuple(
-            make(compilation.ruleset, world.interfaces()) for make in (LinearEngine, BitmapEngine)
-        )
+        self.engines = tuple(make(compilation.ruleset, world.interfaces()) for make in (LinearEngine, BitmapEngine))
 
     def decide(self, flow: Flow) -> Decision:
         """The decision for the first packet of a flow. Raises CalicodError when the engines disagree."""

@@ -127,4 +127,3 @@ def judged(events: Iterable[Event]) -> dict[Key, tuple[Judged, ...]]:
             key = key_of_event(event)
             found[key] = (*found.get(key, ()), event)
     return found
-

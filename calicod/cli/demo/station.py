@@ -12,11 +12,13 @@ An *arrival* is `protocol source port-or-id port-or-type`, as in `tcp 192.0.2.10
 import contextlib
 import errno
 import json
+import os
 import selectors
 import socket
 import struct
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -25,33 +27,39 @@ PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp", 132: "sctp"}
 NUMBERS = {"icmp": {4: 1, 6: 58}, "sctp": {4: 132, 6: 132}}
 ICMP_NUMBERS = {1, 58}
 ECHO_REQUEST = {4: 8, 6: 128}
+HAS_OPTIONS = 4
+"""The family whose header tells its own length."""
 ETH_P_IP = {4: 0x0800, 6: 0x86DD}
 SO_RCVBUFFORCE = 33
 SO_MARK = 36
 BUFFER = 1 << 22
 MOST = 65535
-V4_HEADER, V6_HEADER = 20, 40
+HEADER = {4: 20, 6: 40}
+PORTS = struct.Struct(">HH")
+ECHO_HEADER = 8
 
 
 def arrival(family: int, packet: bytes) -> str | None:
     """What an IP packet is, as text; None for what has neither ports nor an echo id."""
-    if family == 4:
-        protocol, body = packet[9], packet[(packet[0] & 15) * 4 :]
-        source = socket.inet_ntop(socket.AF_INET, packet[12:16])
-    else:
-        protocol, body = packet[6], packet[V6_HEADER:]
-        source = socket.inet_ntop(socket.AF_INET6, packet[8:24])
-    return described(protocol, source, body)
+    if len(packet) < HEADER[family]:
+        return None
+    protocol, source = (packet[9], packet[12:16]) if family == HAS_OPTIONS else (packet[6], packet[8:24])
+    return described(protocol, socket.inet_ntop(FAMILIES[family], source), behind_header(family, packet))
+
+
+def behind_header(family: int, packet: bytes) -> bytes:
+    """What an IP packet carries."""
+    return packet[(packet[0] & 15) * 4 if family == HAS_OPTIONS else HEADER[family] :]
 
 
 def described(protocol: int, source: str, body: bytes) -> str | None:
     """An arrival from the protocol's own header."""
     name = PROTOCOLS.get(protocol)
-    if name is None or len(body) < 8:
+    if name is None or len(body) < ECHO_HEADER:
         return None
     if protocol in ICMP_NUMBERS:
         return f"icmp {source} {int.from_bytes(body[4:6])} {body[0]}"
-    sport, dport = struct.unpack(">HH", body[:4])
+    sport, dport = PORTS.unpack_from(body)
     return f"{name} {source} {sport} {dport}"
 
 
@@ -84,10 +92,10 @@ class Station:
         for family, number in ETH_P_IP.items():
             if local:
                 raw = socket.socket(FAMILIES[family], socket.SOCK_RAW, NUMBERS["icmp"][family])
-                self._on(raw, lambda s=raw, f=family: self._take_icmp(s, f))
+                self._on(raw, partial(self._take_icmp, raw, family))
             else:
                 raw = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(number))
-                self._on(raw, lambda s=raw, f=family: self._take_frame(s, f))
+                self._on(raw, partial(self._take_frame, raw, family))
             raw.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
             raw.setblocking(False)
         return {}
@@ -112,7 +120,7 @@ class Station:
         self.listening[protocol, address, port] = sock
         return {}
 
-    def call(  # noqa: PLR0913  one parameter for each key of the request
+    def call(
         self, *, name: str, protocol: str, family: int, source: str, target: str, port: int, text: str, mark: int = 0
     ) -> dict[str, Any]:
         """Opens a connection and says `text`. Answers with the port it is sent from."""
@@ -138,7 +146,7 @@ class Station:
     def raw(self, *, family: int, protocol: str, source: str, target: str, data: str, hops: int = 64) -> dict[str, Any]:
         """Sends the bytes (hexadecimal) behind an IP header of the kernel's."""
         with socket.socket(FAMILIES[family], socket.SOCK_RAW, NUMBERS[protocol][family]) as sock:
-            if family == 6:
+            if sock.family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hops)
             sock.bind((source, 0))
             try:
@@ -176,19 +184,19 @@ class Station:
 
     def _take_frame(self, sock: socket.socket, family: int) -> None:
         packet, about = sock.recvfrom(MOST)
-        if about[2] != socket.PACKET_OUTGOING and len(packet) >= (V4_HEADER if family == 4 else V6_HEADER):
+        if about[2] != socket.PACKET_OUTGOING:
             self._count(arrival(family, packet))
 
     def _take_icmp(self, sock: socket.socket, family: int) -> None:
         packet, about = sock.recvfrom(MOST)
-        body = packet[(packet[0] & 15) * 4 :] if family == 4 else packet
+        body = behind_header(family, packet) if family == HAS_OPTIONS else packet  # IPv6 sockets give no header
         self._count(described(NUMBERS["icmp"][family], about[0], body))
 
     def _drain(self, sock: socket.socket) -> None:
         packet, about = sock.recvfrom(MOST)
-        body = packet[(packet[0] & 15) * 4 :] if sock.family == socket.AF_INET else packet
-        if len(body) >= 4:
-            sport, dport = struct.unpack(">HH", body[:4])
+        body = behind_header(HAS_OPTIONS, packet) if sock.family == socket.AF_INET else packet
+        if len(body) >= PORTS.size:
+            sport, dport = PORTS.unpack_from(body)
             self.lines.setdefault(f"sctp {about[0]} {sport} {dport}", Line(sock, about)).up = True
 
     def _accept(self, sock: socket.socket, port: int, *, echo: bool) -> None:
@@ -256,7 +264,7 @@ class Station:
 
     def run(self) -> None:
         """Until stdin ends."""
-        stdin = sys.stdin.buffer.raw  # type: ignore[attr-defined]  # a BufferedReader has one
+        stdin = sys.stdin.fileno()
         self.selector.register(stdin, selectors.EVENT_READ, None)
         while True:
             for key, _ in self.selector.select():
@@ -265,10 +273,10 @@ class Station:
                 if key.data is not None:
                     with contextlib.suppress(BlockingIOError, ConnectionError):
                         key.data()
-                elif not self._answer(stdin.read(1 << 16)):
+                elif not self._answer(os.read(stdin, 1 << 16)):
                     return
 
-    def _answer(self, data: bytes | None) -> bool:
+    def _answer(self, data: bytes) -> bool:
         if not data:
             return False
         *requests, self.waiting = (self.waiting + data).split(b"\n")

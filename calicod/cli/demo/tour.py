@@ -33,7 +33,7 @@ SAID = "diagnostic.txt"
 """What the daemon must say about an example with a mistake."""
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818  nothing went wrong
     """A signal asked to end."""
 
     def __init__(self, number: int) -> None:
@@ -132,7 +132,7 @@ def ending_in_order() -> Iterator[None]:
 class Tour:
     """What is to be shown, and how."""
 
-    def __init__(  # noqa: PLR0913  the options of the command
+    def __init__(
         self,
         cases: tuple[Case, ...],
         mistakes: tuple[Path, ...],

@@ -15,6 +15,7 @@ import msgspec
 from calicod.cli.demo.cases import Flow
 from calicod.cli.demo.space import failure, inside
 from calicod.cli.demo.world import NODE, World
+from calicod.model.protocol import ICMPV6
 
 STATION = Path(__file__).parent / "station.py"
 ECHO_REPLY = {4: 0, 6: 129}
@@ -183,7 +184,7 @@ def forge(flow: Flow, number: int, source: str, target: str) -> bytes:
 
     if flow.protocol == "sctp":
         return bytes(SCTP(sport=number, dport=flow.port) / SCTPChunkInit(init_tag=number))
-    if flow.family == 6:
+    if flow.number == ICMPV6:
         under = IPv6(src=source, dst=target)
         return bytes(under / ICMPv6EchoRequest(id=number, seq=1, data=b"calicod"))[len(under) :]
     return bytes(ICMP(type=8, id=number, seq=1) / b"calicod")

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from calicod.cli.demo.cases import FAMILIES
 from calicod.cli.demo.space import add_namespace, batch, settings
 from calicod.model.interface import Interface
 from calicod.model.network import family_of, format_address, parse_address
@@ -110,7 +111,8 @@ class World:
     def _connect(self, pod: Pod) -> None:
         """A pod's link, addresses and routes, on both sides."""
         node, space, name = self.space(NODE), self.space(pod.name), pod.interface
-        batch(node, [f"link add {name} type veth peer name {UPLINK} netns {space}", f"link set {name} addrgenmode none"])
+        link = f"link add {name} type veth peer name {UPLINK} netns {space}"
+        batch(node, [link, f"link set {name} addrgenmode none"])
         settings(node, {f"net/ipv4/conf/{name}/proxy_arp": 1, f"net/ipv4/neigh/{name}/proxy_delay": 0})
         node_side = [f"link set {name} up", f"address add {GATEWAYS[6]}/64 dev {name} nodad"]
         batch(node, [*node_side, *(f"route add {address} dev {name}" for address in pod.addresses.values())])
@@ -126,8 +128,8 @@ def up(name: str, lengths: tuple[int, int]) -> list[str]:
 
 def addresses(interface: str, given: Mapping[int, str], lengths: tuple[int, int]) -> list[str]:
     """Addresses with the length of their family."""
-    short, long = lengths
-    return [f"address add {text}/{short if f == 4 else long} dev {interface} nodad" for f, text in given.items()]
+    by_family = dict(zip(FAMILIES, lengths, strict=True))
+    return [f"address add {text}/{by_family[f]} dev {interface} nodad" for f, text in given.items()]
 
 
 def defaults(name: str) -> list[str]:
