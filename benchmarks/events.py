@@ -77,7 +77,7 @@ def records(verdict: Verdict, sources: int, ports: int) -> list[Record]:
 
 def log() -> EventLog:
     made = EventLog("n1", layout())
-    made.adopt(RuleSet(node="n1", known=known()), (), 1)
+    made.adopt(RuleSet(node="n1", known=known()), ())
     return made
 
 

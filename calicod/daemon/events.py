@@ -18,7 +18,7 @@ from calicod.daemon.history import History
 from calicod.daemon.lines import Lines, Moment
 from calicod.daemon.templates import LogRule, Route, Template
 from calicod.model.decision import Decision
-from calicod.model.event import NANOSECONDS, Event, EventsLost, encode, timestamp
+from calicod.model.event import NANOSECONDS, Event, EventsLost, PolicyApplied, encode, timestamp
 from calicod.model.interface import Interface
 from calicod.model.marks import MarkLayout
 from calicod.model.protocol import ICMP, ICMPV6
@@ -55,12 +55,11 @@ class EventLog:
         self._revision = 0
         self._out: list[bytes] = []
 
-    def adopt(self, ruleset: RuleSet, interfaces: Iterable[Interface], revision: int) -> None:
+    def adopt(self, ruleset: RuleSet, interfaces: Iterable[Interface]) -> None:
         """From now on addresses are told by this RuleSet; counters of policies that are gone are dropped."""
         local = (address for interface in interfaces for address in interface.addresses)
         self._lines.directory = Directory(ruleset.known, local)
         self._history.templates.clear()
-        self._closings.revision = revision
         names = {(p.kind, p.namespace, p.name) for p in ruleset.policies}
         self._counts = {name: counts for name, counts in self._counts.items() if name in names}
 
@@ -85,7 +84,9 @@ class EventLog:
         return [line for line in lines if line is not None]
 
     def tell(self, event: Event, now_ns: int) -> list[bytes]:
-        """Any other event; `time` and `node` are filled in."""
+        """Any other event; `time` and `node` are filled in. The revision of `policy.applied` is in force."""
+        if isinstance(event, PolicyApplied):
+            self._closings.revision = event.revision
         return [encode(msgspec.structs.replace(event, time=timestamp(now_ns), node=self.node))]
 
     def lost(self, where: str, count: int, reason: str) -> None:

@@ -8,23 +8,23 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import msgspec
 
 from calicod.daemon.log import FORMATS, LEVELS
 from calicod.errors import CalicodError, Diagnostic, PolicyError
+from calicod.eventlog.file import FileSettings
+from calicod.eventlog.table import KINDS, SinkSettings
 from calicod.model.marks import MarkLayout, layout
-from calicod.resources.document import PLAIN, Document, Node, Unparsable, prepared, salvage, stream
+from calicod.resources.document import Document, Node, Unparsable, prepared, salvage, stream
 from calicod.resources.document import Mapping as MappingNode
 from calicod.resources.document import Sequence as SequenceNode
 from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, between, choice, integer, is_null, quoted, scalar, shown, text
-from calicod.resources.table import Field, Fields, items, list_of, read
+from calicod.resources.table import Field, Fields, find, items, list_of, read
 from calicod.resources.wellformed import Budget, check
 
 DEFAULT_PATH = Path("/etc/calicod/calicod.yaml")
-FILE_SINK: Mapping[str, object] = MappingProxyType({"type": "file", "path": "/var/log/calicod/events.jsonl"})
 VALUE = "C002"
 LATER = "N009"
 QUEUES = 65536
@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     policy_paths: tuple[Path, ...] = (Path("/etc/calicod/policies.d"),)
     run_directory: Path = Path("/run/calicod")
     state_directory: Path = Path("/var/lib/calicod")
-    events: tuple[Mapping[str, object], ...] = (FILE_SINK,)
+    events: tuple[SinkSettings, ...] = (FileSettings(),)
     log_level: str = "info"
     log_format: str = "auto"
     steering: str = "auto"
@@ -112,7 +112,7 @@ def single_document(content: str, file: str) -> Document | None:
 
 
 def host_name() -> str:
-    """This host's name: the default of `node_name`."""
+    """The name of this host: the default of `node_name`."""
     return socket.gethostname()
 
 
@@ -125,10 +125,15 @@ def anchored(values: dict[str, object], folder: Path) -> dict[str, object]:
     if "policy_paths" in fixed:
         paths = fixed["policy_paths"]
         fixed["policy_paths"] = tuple(folder / str(p) for p in paths) if isinstance(paths, tuple) else ()
-    sinks = fixed.get("events")
-    if isinstance(sinks, tuple):
-        fixed["events"] = tuple({**s, "path": str(folder / s["path"])} if "path" in s else s for s in sinks)
+    chosen = fixed.get("events")
+    if isinstance(chosen, tuple):
+        fixed["events"] = tuple(anchored_sink(each, folder) for each in chosen)
     return fixed
+
+
+def anchored_sink(chosen: SinkSettings, folder: Path) -> SinkSettings:
+    """The sink with its path made absolute, if it has one."""
+    return msgspec.structs.replace(chosen, path=folder / chosen.path) if isinstance(chosen, FileSettings) else chosen
 
 
 def marks(root: Node, values: Mapping[str, object], report: Report) -> MarkLayout | None:
@@ -199,24 +204,21 @@ def steering(node: Node, report: Report) -> str | None:
     return value
 
 
-def sink(node: Node, report: Report) -> Mapping[str, object] | None:
-    """One entry of `events`: its keys are checked where sinks are made."""
+def sink(node: Node, report: Report) -> SinkSettings | None:
+    """One entry of `events`: its `type` says which other keys it has."""
     if not isinstance(node, MappingNode):
         report.error("Y010", node, f"expected a mapping, found {shown(node)}", hint="such as {type: file, path: ...}")
         return None
-    return {key.value: plain(value) for key, value in node.value if not is_null(value)}
-
-
-def plain(node: Node) -> object:
-    """A node as data: numbers and booleans where YAML 1.2 says so, else text."""
-    if isinstance(node, MappingNode):
-        return {key.value: plain(value) for key, value in node.value}
-    if isinstance(node, SequenceNode):
-        return [plain(value) for value in node.value]
-    if node.tag != PLAIN:
-        return str(node.value)
-    words = {"true": True, "false": False}
-    return int(node.value) if node.value.isdigit() else words.get(node.value, str(node.value))
+    kind_node = find(node, "type")
+    if kind_node is None:
+        report.error(VALUE, node, 'field "type" is missing', hint=f"one of: {', '.join(KINDS)}", field="type")
+        return None
+    word_read = word(*KINDS)(kind_node, report)
+    if word_read is None:
+        return None
+    kind = KINDS[word_read]
+    values = read(node, {"type": Field("", text), **kind.fields}, report)
+    return None if report.refused else kind.settings(**values)
 
 
 def name(node: Node, report: Report) -> str | None:
@@ -236,7 +238,7 @@ def paths(node: Node, report: Report) -> tuple[str, ...] | None:
     return None if one is None else (one,)
 
 
-def sinks(node: Node, report: Report) -> tuple[Mapping[str, object], ...]:
+def sinks(node: Node, report: Report) -> tuple[SinkSettings, ...]:
     """The list of sinks."""
     return tuple(s for s in (sink(item, report) for item in items(node, report)) if s is not None)
 

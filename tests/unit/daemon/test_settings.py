@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from calicod.daemon.settings import FILE_SINK, load_settings, parse_settings
+from calicod.daemon.settings import load_settings, parse_settings
 from calicod.errors import CalicodError, PolicyError
+from calicod.eventlog.console import ConsoleSettings
+from calicod.eventlog.file import FileSettings
 
 
 def findings(text: str) -> list[tuple[str, int]]:
@@ -17,7 +19,7 @@ def test_an_empty_file_means_every_default():
 
     assert settings.policy_paths == (Path("/etc/calicod/policies.d"),)
     assert (settings.queue_base, settings.queue_length, settings.workers) == (5200, 4096, 1)
-    assert settings.events == (FILE_SINK,)
+    assert settings.events == (FileSettings(path=Path("/var/log/calicod/events.jsonl")),)
     assert settings.failure_mode == "closed"
 
 
@@ -28,7 +30,7 @@ def test_relative_paths_count_from_the_folder_of_the_file(tmp_path):
 
     assert settings.policy_paths == (tmp_path / "p.d",)
     assert settings.run_directory == tmp_path / "run"
-    assert settings.events[0]["path"] == str(tmp_path / "e.jsonl")
+    assert settings.events == (FileSettings(path=tmp_path / "e.jsonl"),)
 
 
 def test_an_unknown_key_is_an_error_with_its_line():
@@ -51,7 +53,9 @@ def test_masks_that_are_too_narrow_are_refused():
     assert findings("packet_mark_mask: 0x70000000\n") == [("C002", 1)]
 
 
-@pytest.mark.parametrize("line", ["deny_action: reject", "established: keep", "first_enforcement: adopt", "steering: nft"])
+@pytest.mark.parametrize(
+    "line", ["deny_action: reject", "established: keep", "first_enforcement: adopt", "steering: nft"]
+)
 def test_what_a_later_version_will_do_is_refused(line):
     assert findings(line) == [("N009", 1)]
 
@@ -75,3 +79,32 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path):
 
 def test_workers_auto_is_one_for_each_cpu():
     assert parse_settings("workers: auto", "c.yaml").workers >= 1
+
+
+def test_a_sink_takes_the_keys_of_its_type():
+    text = "events:\n- {type: file, path: /e.jsonl, max_bytes: 1000, keep: 0}\n- {type: console, format: json}\n"
+
+    settings = parse_settings(text, "calicod.yaml")
+
+    assert settings.events == (FileSettings(Path("/e.jsonl"), 1000, 0), ConsoleSettings("json"))
+
+
+def test_no_sink_at_all_is_possible():
+    assert parse_settings("events: []", "calicod.yaml").events == ()
+
+
+@pytest.mark.parametrize(
+    ("sink", "code"),
+    [
+        ("{path: /e.jsonl}", "C002"),
+        ("{type: fil}", "C002"),
+        ("{type: file, max_byte: 1}", "Y011"),
+        ("{type: console, path: /e.jsonl}", "Y011"),
+        ("{type: file, keep: -1}", "C002"),
+        ("{type: file, path: ''}", "C002"),
+        (r'{type: file, path: "/a\nb"}', "C002"),
+        ("file", "Y010"),
+    ],
+)
+def test_a_sink_that_cannot_work_is_an_error_with_its_line(sink, code):
+    assert findings(f"events:\n- {{type: console}}\n- {sink}\n") == [(code, 3)]

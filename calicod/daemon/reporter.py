@@ -1,0 +1,186 @@
+"""What the daemon tells the outside: events go to every sink, to a ring of recent ones, and to whoever follows.
+
+Law: nothing here waits: sinks write in threads of their own, a follower that is too slow loses lines. What is lost is
+counted, and told as `events.lost` when there is room for it again. Memory is bounded.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self
+from weakref import WeakSet
+
+import structlog
+
+from calicod.daemon.events import EventLog
+from calicod.daemon.settings import Settings
+from calicod.eventlog.table import sink, title
+from calicod.eventlog.writer import Writer
+from calicod.model.event import NANOSECONDS, Event, EventsLost
+from calicod.model.interface import Interface
+from calicod.model.record import Batch
+from calicod.netfilter.flow import ConntrackEvent, Flow
+from calicod.ruleset.program import RuleSet
+
+log = structlog.get_logger()
+
+RECENT_LINES = 2_000
+FOLLOWER_BYTES = 4 << 20
+TELL_NS = 10 * NANOSECONDS
+"""Losses of one sink are told at most this often."""
+CLOSE_SECONDS = 2.0
+"""How long the end of the daemon waits for one sink."""
+
+
+class Follower:
+    """The lines since it was made, in chunks, until it is ended; holds a bounded number of bytes."""
+
+    def __init__(self, tell: Callable[[int], bytes], room: int = FOLLOWER_BYTES) -> None:
+        self._tell = tell
+        self._room = room
+        self._waiting: list[bytes] = []
+        self._bytes = 0
+        self._lost = 0
+        self._ended = False
+        self._changed = asyncio.Event()
+
+    def put(self, lines: Sequence[bytes]) -> None:
+        """To be read; lines that find no room are lost, and told after those that did."""
+        size = sum(map(len, lines))
+        if self._lost or self._bytes + size > self._room:
+            self._lost += len(lines)
+            return
+        self._waiting += lines
+        self._bytes += size
+        self._changed.set()
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self._ended = True
+        self._changed.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Everything that waits."""
+        while not self._waiting:
+            if self._ended:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        lost = [self._tell(self._lost)] if self._lost else []
+        chunk = b"".join(self._waiting + lost)
+        self._waiting, self._bytes, self._lost = [], 0, 0
+        return chunk
+
+
+class Reporter:
+    """One per supervisor. `clock`: wall clock in nanoseconds."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], int] = time.time_ns) -> None:
+        self._clock = clock
+        self._log = EventLog(settings.node_name, settings.marks)
+        self._writers = tuple(Writer(title(made), sink(made)) for made in settings.events)
+        self._told_ns = [0] * len(self._writers)
+        self._recent: deque[bytes] = deque(maxlen=RECENT_LINES)
+        self._followers: WeakSet[Follower] = WeakSet()
+        self._overruns = 0
+        self._elsewhere = 0
+
+    @property
+    def hits(self) -> dict[tuple[str, str, str], tuple[int, int, int]]:
+        """Per policy: flows allowed, denied, packets logged (`views.Hits`)."""
+        return self._log.hits()
+
+    @property
+    def written(self) -> int:
+        """Lines that sinks have written."""
+        return sum(writer.written for writer in self._writers)
+
+    @property
+    def lost(self) -> int:
+        """Lines that sinks have not, and what was lost before it became a line."""
+        return self._elsewhere + sum(writer.lost for writer in self._writers)
+
+    def direct(self, ruleset: RuleSet, interfaces: Iterable[Interface]) -> None:
+        """From now on addresses are told by this RuleSet."""
+        self._log.adopt(ruleset, interfaces)
+
+    def seed(self, flows: Iterable[Flow]) -> None:
+        """Live connections that a former supervisor knew: their end is told under the same flow_id."""
+        self._log.seed(flows)
+
+    def batch(self, batch: Batch) -> None:
+        """What one worker judged."""
+        self._elsewhere += batch.lost
+        self._write(self._log.records(batch))
+
+    def connections(self, events: Sequence[ConntrackEvent], overruns: int) -> None:
+        """What conntrack told; `overruns`: how often since its stream was opened the kernel had no room for it."""
+        if missed := overruns - self._overruns:
+            self._overruns = overruns
+            self._elsewhere += missed
+            self._log.lost("conntrack", missed, "the kernel's buffer was full; it does not say how many")
+        self._write(self._log.connections(events, self._clock()))
+
+    def emit(self, event: Event) -> None:
+        """Any other event; time and node are filled in."""
+        self._write(self._log.tell(event, self._clock()))
+
+    def tick(self) -> None:
+        """Once a second: summaries that are due, and what was lost."""
+        now = self._clock()
+        self._write(self._log.tick(now))
+        for number, writer in enumerate(self._writers):
+            if abs(now - self._told_ns[number]) >= TELL_NS:
+                self._told_ns[number] = now
+                self._tell_losses(writer)
+
+    def reopen(self) -> None:
+        """SIGUSR1: every file is opened by its name again."""
+        for writer in self._writers:
+            writer.reopen()
+
+    def recent(self) -> list[bytes]:
+        """The last lines, oldest first."""
+        return list(self._recent)
+
+    def follow(self) -> Follower:
+        """The lines from this call on."""
+        follower = Follower(self._missed)
+        self._followers.add(follower)
+        return follower
+
+    def close(self) -> None:
+        """Tells all that is due, and waits a little for the sinks."""
+        self._write(self._log.close(self._clock()))
+        for writer in self._writers:
+            self._tell_losses(writer)
+        for writer in self._writers:
+            writer.close(CLOSE_SECONDS)
+        for follower in tuple(self._followers):
+            follower.end()
+
+    def _write(self, lines: Sequence[bytes]) -> None:
+        if not lines:
+            return
+        self._recent.extend(lines)
+        for writer in self._writers:
+            writer.put(lines)
+        for follower in tuple(self._followers):
+            follower.put(lines)
+
+    def _tell_losses(self, writer: Writer) -> None:
+        """In the daemon's own log at once, as an event when the sink takes it."""
+        if writer.trouble:
+            log.warning("sink.failed", sink=writer.name, reason=writer.trouble, lost=writer.lost)
+        for reason, count in writer.take_losses().items():
+            log.warning("events.lost", sink=writer.name, reason=reason, count=count)
+            if count:
+                self.emit(EventsLost(where=writer.name, count=count, reason=reason))
+
+    def _missed(self, count: int) -> bytes:
+        told = EventsLost(where="follower", count=count, reason="it reads too slowly")
+        return b"".join(self._log.tell(told, self._clock()))

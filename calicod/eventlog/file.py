@@ -1,0 +1,157 @@
+"""JSON Lines in a file that this sink rotates, and that other programs may rotate.
+
+Law: a line that could not be written whole is taken back, or ended before the next one begins. The file is opened
+without waiting: a pipe that nobody reads loses lines, it stops nobody.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from calicod.eventlog.sink import Shortfall
+
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+"""O_RDWR: a named pipe opens before its reader comes, and the last byte of a file can be looked at."""
+FILE_MODE, FOLDER_MODE = 0o640, 0o750
+CHUNK_BYTES = 1 << 20
+"""At most so much is given to the kernel at once."""
+NEWLINE = b"\n"
+
+
+class FileSettings(msgspec.Struct, frozen=True):
+    """`max_bytes`: of one file, 0 without a limit. `keep`: how many older ones stay, `path.1` the youngest of them."""
+
+    path: Path = Path("/var/log/calicod/events.jsonl")
+    max_bytes: int = 100 << 20
+    keep: int = 5
+
+
+class FileSink:
+    """Appends. Opens the file with the first line, and again when its name points elsewhere."""
+
+    def __init__(self, settings: FileSettings) -> None:
+        self.settings = settings
+        self._descriptor = -1
+        self._torn = False
+
+    def write(self, lines: Sequence[bytes]) -> Shortfall | None:
+        """Appends; in a new file when this one is full."""
+        done, complaint = 0, ""
+        failure: OSError | None = None
+        while done < len(lines) and failure is None:
+            try:
+                size, complaint = self._ready(len(lines[done]), complaint)
+            except OSError as error:
+                failure = error
+            else:
+                written, failure = self._append(self._fitting(lines[done:], size))
+                done += written
+        if failure is not None:
+            complaint = f"{self.settings.path}: cannot be written: {failure.strerror or failure}"
+        return Shortfall(len(lines) - done, complaint) if complaint else None
+
+    def reopen(self) -> None:
+        """Closes the file; the next line opens what the name points to then."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def close(self) -> None:
+        """Nothing was kept back."""
+        self.reopen()
+
+    def _ready(self, need: int, complaint: str) -> tuple[int, str]:
+        """Opens what the name points to, rotates a full file; its size, and what went wrong with rotating."""
+        if self._descriptor >= 0 and not self._named():
+            self.reopen()
+        size = self._open() if self._descriptor < 0 else size_of(self._descriptor)
+        if self.settings.max_bytes and size and size + need > self.settings.max_bytes:
+            try:
+                self._rotate()
+            except OSError as error:
+                return size, f"{self.settings.path}: cannot be rotated: {error.strerror or error}"
+            size = self._open()
+        return size, complaint
+
+    def _named(self) -> bool:
+        """The name still points to the open file."""
+        try:
+            return os.path.samestat(self.settings.path.stat(), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
+
+    def _open(self) -> int:
+        path = self.settings.path
+        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        self._descriptor = os.open(path, FLAGS, FILE_MODE)
+        size = size_of(self._descriptor)
+        self._torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != NEWLINE
+        return size
+
+    def _rotate(self) -> None:
+        """The file becomes `path.1`, and so on; the oldest goes."""
+        path, keep = self.settings.path, self.settings.keep
+        names = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, keep + 1))]
+        if not keep:
+            path.unlink()
+        for older, younger in reversed(list(zip(names[1:], names, strict=False))):
+            with suppress(FileNotFoundError):
+                younger.rename(older)
+        self.reopen()
+
+    def _fitting(self, lines: Sequence[bytes], size: int) -> Sequence[bytes]:
+        """The first of these lines: as many as one write and the file take, and one at least."""
+        limit = self.settings.max_bytes
+        room = min(CHUNK_BYTES, max(0, limit - size)) if limit else CHUNK_BYTES
+        for number, line in enumerate(lines):
+            room -= len(line)
+            if room < 0 and number:
+                return lines[:number]
+        return lines
+
+    def _append(self, lines: Sequence[bytes]) -> tuple[int, OSError | None]:
+        """How many lines were written, and what stopped the others."""
+        data = memoryview((NEWLINE if self._torn else b"") + b"".join(lines))
+        begun = -1 if self._torn else 0
+        self._torn = False
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        except OSError as error:
+            whole, rest = whole_lines(lines, begun + written)
+            self._take_back(rest)
+            return whole, error
+        return len(lines), None
+
+    def _take_back(self, rest: int) -> None:
+        """Removes the beginning of a line, `rest` bytes; where that cannot be, the next write ends it."""
+        if rest <= 0:
+            return
+        try:
+            os.ftruncate(self._descriptor, size_of(self._descriptor) - rest)
+        except OSError:
+            self._torn = True
+
+
+def size_of(descriptor: int) -> int:
+    """Of a regular file; 0 for what has no size, such as a pipe."""
+    status = os.fstat(descriptor)
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def whole_lines(lines: Sequence[bytes], written: int) -> tuple[int, int]:
+    r"""How many lines fit into the bytes that were written, and how many bytes of the next one were.
+
+    >>> whole_lines([b"one\n", b"two\n"], 6)
+    (1, 2)
+    """
+    for number, line in enumerate(lines):
+        if written < len(line):
+            return number, written
+        written -= len(line)
+    return len(lines), 0

@@ -1,0 +1,103 @@
+"""A sink that nobody waits for: a thread writes what was put into a bounded queue.
+
+Law: `put` never waits and never fails: what the queue has no room for, and what the sink could not write, is lost and
+counted. What is put is written in order. A thread that hangs in the sink does not keep the process alive.
+"""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from calicod.eventlog.sink import Shortfall, Sink
+
+ROOM_BYTES = 8 << 20
+"""Of lines that wait; some 10,000 events."""
+SLOW = "the sink is too slow"
+
+
+class Writer:
+    """Owns the sink; only its thread touches it. `written`, `lost`: lines since the beginning."""
+
+    def __init__(self, name: str, sink: Sink, room: int = ROOM_BYTES) -> None:
+        self.name = name
+        self.written = 0
+        self.lost = 0
+        self.trouble = ""
+        self._sink = sink
+        self._room = room
+        self._changed = threading.Condition()
+        self._waiting: deque[Sequence[bytes]] = deque()
+        self._bytes = 0
+        self._reopen = self._closing = False
+        self._untold: Counter[str] = Counter()
+        self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
+        self._thread.start()
+
+    def put(self, lines: Sequence[bytes]) -> None:
+        """To be written as soon as the sink can."""
+        size = sum(map(len, lines))
+        with self._changed:
+            if self._bytes + size > self._room:
+                self._lose(Shortfall(len(lines), SLOW))
+                return
+            self._waiting.append(lines)
+            self._bytes += size
+            self._changed.notify()
+
+    def reopen(self) -> None:
+        """The sink is opened anew, before anything else is written."""
+        with self._changed:
+            self._reopen = True
+            self._changed.notify()
+
+    def take_losses(self) -> Counter[str]:
+        """Lines lost by reason since the last call; none while telling of them would be lost too."""
+        with self._changed:
+            if self.trouble or self._bytes * 2 > self._room:
+                return Counter()
+            losses, self._untold = self._untold, Counter()
+            return losses
+
+    def close(self, patience: float) -> None:
+        """Writes what waits, for so many seconds at most, and closes the sink; the rest is lost."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(patience)
+        with self._changed:
+            if left := sum(map(len, self._waiting)):
+                self._waiting.clear()
+                self._lose(Shortfall(left, SLOW))
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._reopen or self._closing)
+                reopen, self._reopen = self._reopen, False
+                lines = [line for part in self._waiting for line in part]
+                self._waiting.clear()
+                closing = self._closing
+            if reopen:
+                self._sink.reopen()
+            if lines:
+                self._write(lines)
+            elif closing:
+                self._sink.close()
+                return
+
+    def _write(self, lines: list[bytes]) -> None:
+        try:
+            shortfall = self._sink.write(lines)
+        except Exception as failure:  # noqa: BLE001  a fault of ours must not end the event log unseen
+            shortfall = Shortfall(len(lines), f"{type(failure).__name__}: {failure}")
+        with self._changed:
+            self._bytes -= sum(map(len, lines))
+            count = shortfall.count if shortfall else 0
+            self.written += len(lines) - count
+            self.trouble = shortfall.reason if shortfall and count else ""
+            if shortfall:
+                self._lose(shortfall)
+
+    def _lose(self, shortfall: Shortfall) -> None:
+        self.lost += shortfall.count
+        self._untold[shortfall.reason] += shortfall.count
