@@ -1,7 +1,7 @@
 """The real daemon, as `calicod run`, in the node's namespace; and the events that it writes.
 
-Law: everything it needs is in one folder, so that it meets no other daemon of the host. It ends when this process does:
-the kernel sends it SIGTERM.
+Law: everything it needs is in one folder, so that it meets no other daemon of the host. It ends when this process
+does, however that happens: the kernel kills it.
 """
 
 import ctypes
@@ -157,4 +157,4 @@ class Daemon:
 
 def die_with_parent() -> None:
     """The kernel ends this process when its parent dies, however that happens."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -4,10 +4,12 @@ Law: what a run leaves behind is known by its name alone, and whether it still l
 back when the process ends, however it ends. Only what bears a name of ours, and whose lock is free, is removed.
 """
 
+import contextlib
 import fcntl
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from calicod.cli.demo.space import namespaces, remove_namespace
@@ -34,20 +36,32 @@ class Lease:
 def claim(prefix: str, base: Path = BASE) -> Lease:
     """A lease of this process, after everything that dead ones of the same prefix left behind is removed."""
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    reclaim(prefix, base)
-    name = f"{prefix}{os.getpid()}"
-    folder = base / name
-    folder.mkdir(mode=0o700)
-    descriptor = lock(folder / LOCK)
-    if descriptor is None:
-        raise FileExistsError(f"{folder} is in use by another process of the same number")
+    with one_at_a_time(base):
+        reclaim(prefix, base)
+        name = f"{prefix}{os.getpid()}"
+        folder = base / name
+        folder.mkdir(mode=0o700)
+        descriptor = lock(folder / LOCK)
+    if descriptor is None:  # nobody else can know the folder yet
+        raise FileExistsError(folder)
     return Lease(folder, f"{name}-", descriptor)
 
 
-def reclaim(prefix: str, base: Path = BASE) -> tuple[str, ...]:
+@contextlib.contextmanager
+def one_at_a_time(base: Path) -> Iterator[None]:
+    """Waits for whoever claims or reclaims here: a folder is not locked yet while it is made."""
+    descriptor = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def reclaim(prefix: str, base: Path) -> tuple[str, ...]:
     """Removes what dead runs left behind; returns their names."""
     dead = []
-    for folder in sorted(base.iterdir()) if base.is_dir() else []:
+    for folder in sorted(base.iterdir()):
         if not re.fullmatch(rf"{re.escape(prefix)}\d+", folder.name):
             continue
         descriptor = lock(folder / LOCK)
@@ -74,6 +88,6 @@ def lock(path: Path) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
-    except FileNotFoundError:  # its owner removed the folder just now
+    except FileNotFoundError:  # its owner, who ended just now, removed the folder
         return None
     return descriptor

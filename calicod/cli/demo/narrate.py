@@ -1,10 +1,14 @@
-"""What the demo says: to people with colours, to programs as one JSON object.
+"""What the demo says to people.
 
 Law: every line about a decision is told from the daemon's event; what was expected appears only where it differs.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import TextIO
 
 import msgspec
@@ -13,13 +17,26 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from calicod.cli.demo.cases import Case
+from calicod.cli.demo.cases import Case, Flow
 from calicod.cli.demo.outcome import Outcome, Ruling, rule_name, told, written
 from calicod.cli.demo.trial import Result
-from calicod.cli.demo.world import World
+from calicod.cli.demo.world import CLIENT, NODE, PARTNER, World
+from calicod.daemon.state import Status
 
-STYLES = {"allow": "bold green", "deny": "bold red"}
-UNTOLD = "nothing of it is judged, so there is no event"
+WORDS = MappingProxyType({"allow": "allowed", "deny": "refused"})
+STYLES = MappingProxyType({"allow": "bold green", "deny": "bold red"})
+UNTOLD = "no endpoint: the kernel is not asked to bring it up, so nothing is judged and nothing told"
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "end-of-tier": "no rule of it matched, so its tier refuses at the end",
+        "profile": "no policy decides, so the profile does",
+        "no-profile": "no policy and no profile lets it through",
+        "failsafe": "failsafe port",
+        "host-to-workload": "a host may always reach its own pods",
+        "endpoint-to-host": "defaultEndpointToHostAction is Drop",
+    }
+)
+"""In words, where the rule alone does not say why."""
 
 
 class Narrator:
@@ -32,125 +49,118 @@ class Narrator:
         """One line."""
         self.console.print(Text(text, style))
 
-    def welcome(self, world: World, steering: str) -> None:
+    def welcome(self, world: World) -> None:
         """Who plays."""
-        self.say("calicod demo: real daemon, real packets, network namespaces of its own", "bold")
-        names = ", ".join(world.pods)
-        self.say(f"  a client and a partner outside; a node with the daemon ({steering}); behind it the pods {names}")
+        self.say("calicod demo: the real daemon judges real packets", "bold")
+        self.say("Everything is in network namespaces of its own; nothing else of this host is touched.\n")
+        outside = " and ".join(f"{name} {world.address(name, 4)}" for name in (CLIENT, PARTNER))
+        inside = by_namespace(world.pods)
+        self.say(f"  outside   {outside}", "dim")
+        self.say(f"  between   {NODE} {world.address(NODE, 4)}, where calicod runs", "dim")
+        self.say(f"  behind    {inside}", "dim")
+
+    def ready(self, status: Status, seconds: float) -> None:
+        """The daemon enforces."""
+        self.say(f"\n  daemon ready after {seconds:.1f} s, steering by {status.steering}", "dim")
+        for notice in status.notices:
+            self.say(f"  note: {notice}", "dim")
 
     def open(self, case: Case) -> None:
         """What the case is about."""
-        self.console.print()
-        self.console.print(Rule(Text(case.name, "bold cyan"), align="left", style="cyan"))
+        self._head(case.folder)
         self.say(case.text)
 
+    def _head(self, folder: Path) -> None:
+        self.console.print()
+        self.console.print(Rule(Text(shown(folder), "bold cyan"), align="left", style="cyan"))
+
     def close(self, result: Result) -> None:
-        """What came of it."""
-        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
-        for group in grouped(result.outcomes):
-            table.add_row(*cells(result.case, group))
-        self.console.print(table)
+        """What came of it: below each rule the connections that it decided."""
+        for decider, outcomes in itertools.groupby(result.outcomes, key=decided_by):
+            self.say(f"\n  {decider}", "cyan")
+            table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
+            for group in grouped(outcomes):
+                table.add_row(*cells(group))
+            self.console.print(table)
         for text in result.differences:
             self.say(f"  DIFFERS {text}", "bold white on red")
 
-    def mistake(self, case: str, found: Iterable[str]) -> None:
+    def mistake(self, folder: Path, found: Iterable[str]) -> None:
         """What the daemon says about an example with a mistake."""
-        self.console.print()
-        self.console.print(Rule(Text(case, "bold cyan"), align="left", style="cyan"))
-        self.say("A policy as people mistype it: `name` beside `kind`. The daemon says so and enforces no guess:")
+        self._head(folder)
+        self.say(
+            "A policy as people mistype it: `name` beside `kind`. The daemon refuses it and says where it belongs:\n"
+        )
         for text in found:
-            self.say(f"  {text}", "yellow")
+            self.say("\n".join(f"  {line}" for line in text.splitlines()), "yellow")
 
     def farewell(self, results: Iterable[Result], differences: int, seconds: float) -> None:
         """The sum."""
-        flows = sum(len(result.outcomes) for result in results)
+        count = Counter(outcome.flow.verdict for result in results for outcome in result.outcomes)
+        sum_up = f"{count.total()} connections in {seconds:.0f} s, {count['allow']} allowed and {count['deny']} refused"
         self.console.print()
+        self.console.print(Rule(style="cyan"))
         if differences:
-            self.say(f"{differences} outcomes differ from what the policy says ({flows} flows, {seconds:.1f} s)", "red")
-        else:
-            self.say(
-                f"{flows} connections, each decided as its policy says, each with one event that names the rule"
-                f" ({seconds:.1f} s)",
-                "bold green",
-            )
+            self.say(f"{sum_up}: {differences} differ from what the policy says", "bold red")
+            return
+        self.say(f"{sum_up}: each as its policy says, each decision told once, with its rule", "bold green")
+        self.say("Play with one yourself: `calicod demo --case 1 --keep`. All of it as data: `calicod demo --json`.")
+
+
+def shown(folder: Path) -> str:
+    """A folder as one would type it here."""
+    near = os.path.relpath(folder)
+    return str(folder) if near.startswith("..") else near
+
+
+def by_namespace(pods: Iterable[str]) -> str:
+    """The pods by their namespaces.
+
+    >>> by_namespace(["production/red", "production/blue", "storage/blue"])
+    'production/{red, blue}, storage/{blue}'
+    """
+    found: dict[str, list[str]] = {}
+    for pod in pods:
+        namespace, _, name = pod.partition("/")
+        found.setdefault(namespace, []).append(name)
+    return ", ".join(f"{namespace}/{{{', '.join(names)}}}" for namespace, names in found.items())
 
 
 def grouped(outcomes: Iterable[Outcome]) -> Iterator[tuple[Outcome, ...]]:
     """The families of one flow together, when they came out alike."""
-    for _, group in itertools.groupby(outcomes, key=lambda o: (str(alike(o)), rulings(o), o.differences())):
+    for _, group in itertools.groupby(outcomes, key=lambda outcome: (alike(outcome.flow), outcome.differences())):
         yield tuple(group)
 
 
-def alike(outcome: Outcome) -> object:
+def alike(flow: Flow) -> Flow:
     """The flow without its family."""
-    return msgspec.structs.replace(outcome.flow, family=None)
+    return msgspec.structs.replace(flow, family=None)
 
 
-def rulings(outcome: Outcome) -> tuple[Ruling, ...]:
-    """What the events say."""
-    return tuple(told(event) for event in outcome.events)
+def ruling(outcome: Outcome) -> Ruling:
+    """What the first event says; of what none tells, what the example says."""
+    return told(outcome.events[0]) if outcome.events else written(outcome.flow)
 
 
-def cells(case: Case, group: tuple[Outcome, ...]) -> tuple[Text, ...]:
-    """One line of a case's table."""
-    first = group[0]
-    flow = first.flow
-    ruling = told(first.events[0]) if first.events else written(flow)
-    families = " ".join(f"v{outcome.flow.family}" for outcome in group)
-    what = f"{flow.protocol} {flow.port}" if flow.port else f"{flow.protocol} echo"
+def cells(group: tuple[Outcome, ...]) -> tuple[Text, ...]:
+    """One line below the rule that decided."""
+    flow, verdict = group[0].flow, ruling(group[0]).verdict
     return (
-        Text(" allowed" if ruling.verdict == "allow" else " refused", STYLES[ruling.verdict]),
+        Text(f"   {WORDS[verdict]}", STYLES[verdict]),
         Text(f"{flow.source} → {flow.target}"),
-        Text(what, "cyan"),
-        Text(families, "dim"),
-        Text(decider(case, ruling) if first.events else UNTOLD),
+        Text(f"{flow.protocol} {flow.port or 'echo'}"),
+        Text(" ".join(f"v{outcome.flow.family}" for outcome in group), "dim"),
         Text(flow.why, "dim italic"),
     )
 
 
-def decider(case: Case, ruling: Ruling) -> str:
-    """Which rule decided, and where it stands; or why none did."""
-    if not ruling.policy:
-        return ruling.reason
-    return f"{ruling.policy} {rule_name(ruling.rule)}, {case.name}/{ruling.at}"
-
-
-def report(results: Iterable[Result], mistakes: dict[str, tuple[str, ...]], differences: int, seconds: float) -> bytes:
-    """Everything as one JSON object."""
-    return msgspec.json.format(
-        msgspec.json.encode(
-            {
-                "ok": not differences,
-                "seconds": round(seconds, 3),
-                "cases": [case_report(result) for result in results],
-                "mistakes": mistakes,
-            }
-        )
-    )
-
-
-def case_report(result: Result) -> dict[str, object]:
-    """One case: each flow with what was expected, what the engine says, what was told and what was seen."""
-    return {
-        "number": result.case.number,
-        "name": result.case.name,
-        "text": result.case.text,
-        "revision": result.revision,
-        "seconds": round(result.seconds, 3),
-        "flows": [flow_report(outcome) for outcome in result.outcomes],
-    }
-
-
-def flow_report(outcome: Outcome) -> dict[str, object]:
-    """One flow."""
-    return {
-        "flow": outcome.flow,
-        "source_ip": outcome.attempt.source,
-        "source_port": outcome.attempt.source_port,
-        "target_ip": outcome.attempt.target,
-        "arrived": outcome.seen.arrived,
-        "answered": outcome.seen.answered,
-        "decision": outcome.decision,
-        "events": outcome.events,
-        "differences": outcome.differences(),
-    }
+def decided_by(outcome: Outcome) -> str:
+    """Which rule decided, where it stands, and why where that is not plain."""
+    if not outcome.events:
+        return UNTOLD if not outcome.flow.told else "no event"
+    said = ruling(outcome)
+    why = REASONS.get(said.reason, said.reason if not said.policy else "")
+    if not said.policy:
+        return f"{said.reason}: {why}"
+    rule = f" {rule_name(said.rule)}" if said.rule >= 0 else ""
+    return f"{said.policy}{rule}, {said.at}{f': {why}' if why else ''}"

@@ -10,6 +10,8 @@ from pathlib import Path
 from calicod.errors import CalicodError
 
 NAMESPACES = Path("/run/netns")
+IPV6 = Path("/proc/sys/net/ipv6")
+IPV6_SCOPES = ("all", "default")
 TIMEOUT = 30.0
 
 
@@ -40,7 +42,10 @@ def namespaces() -> tuple[str, ...]:
 def add_namespace(name: str) -> None:
     """A new namespace with `lo` up, whose addresses are usable at once (no duplicate address detection)."""
     run("ip", "netns", "add", name)
-    settings(name, {"net/ipv6/conf/all/accept_dad": 0, "net/ipv6/conf/default/accept_dad": 0})
+    if IPV6.is_dir():  # not in every kernel; and a new namespace may inherit that it is switched off
+        conf = "net/ipv6/conf"
+        switches = [f"{conf}/{which}/{value}" for value in ("disable_ipv6=0", "accept_dad=0") for which in IPV6_SCOPES]
+        settings(name, switches)
     run("ip", "-n", name, "link", "set", "lo", "up")
 
 
@@ -54,10 +59,10 @@ def batch(namespace: str, lines: Iterable[str]) -> None:
     run("ip", "-n", namespace, "-batch", "-", text="".join(f"{line}\n" for line in lines))
 
 
-def settings(namespace: str, values: dict[str, int]) -> None:
-    """Sysctls by their path below /proc/sys, in one process."""
-    script = "".join(f"echo {value} >/proc/sys/{path}\n" for path, value in values.items())
-    run(*inside(namespace, ("sh", "-e")), text=script)
+def settings(namespace: str, values: Iterable[str]) -> None:
+    """Sysctls as `path=value`, the path below /proc/sys, in one process."""
+    pairs = (value.split("=") for value in values)
+    run(*inside(namespace, ("sh", "-e")), text="".join(f"echo {value} >/proc/sys/{path}\n" for path, value in pairs))
 
 
 def inside(namespace: str, command: Sequence[str]) -> tuple[str, ...]:

@@ -8,21 +8,23 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
 import click
+import msgspec
 
 from calicod.cli.client import Unreachable
 from calicod.cli.demo import lease
 from calicod.cli.demo.cases import Case, examples, load_cases
 from calicod.cli.demo.daemon import Daemon
-from calicod.cli.demo.narrate import Narrator, report
+from calicod.cli.demo.narrate import Narrator
+from calicod.cli.demo.report import report
 from calicod.cli.demo.space import inside
 from calicod.cli.demo.traffic import Traffic
-from calicod.cli.demo.trial import Result, Trial, resources
-from calicod.cli.demo.world import NODE, World, pods_of
+from calicod.cli.demo.trial import Result, Trial, files
+from calicod.cli.demo.world import NODE, World, known_families, pods_of
 from calicod.datastore.files import read
 from calicod.errors import CalicodError
 
@@ -79,8 +81,9 @@ def command(  # one parameter for each option
     try:
         require_root()
         cases, mistakes = chosen(Path(folder) if folder else examples(), numbers)
-        with ending_in_order():
-            code = perform(Tour(cases, mistakes, steering=steering, narrator=narrator, keep=keep, pace=pace))
+        tour = Tour(cases=cases, mistakes=mistakes, steering=steering, narrator=narrator, keep=keep, pace=pace)
+        with ending_in_order() as tidying_up:
+            code = perform(tour, tidying_up)
     except Stopped as stopped:
         code = 128 + stopped.number
     except Unreachable as error:
@@ -113,62 +116,69 @@ def chosen(folder: Path, numbers: tuple[int, ...]) -> tuple[tuple[Case, ...], tu
 
 
 @contextlib.contextmanager
-def ending_in_order() -> Iterator[None]:
-    """A signal that asks to end becomes an exception; a second one does not disturb the tidying up."""
+def ending_in_order() -> Iterator[Callable[[], None]]:
+    """A signal that asks to end becomes an exception, until what this gives is called: nothing disturbs tidying up."""
 
-    def stop(number: int, _: FrameType | None) -> None:
+    def tidying_up() -> None:
         for each in ENDING:
             signal.signal(each, signal.SIG_IGN)
+
+    def stop(number: int, _: FrameType | None) -> None:
+        tidying_up()
         raise Stopped(number)
 
-    former = {number: signal.signal(number, stop) for number in ENDING}
+    heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]  # as `nohup` wants it
+    former = {number: signal.signal(number, stop) for number in heard}
     try:
-        yield
+        yield tidying_up
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
 
 
-class Tour:
-    """What is to be shown, and how."""
+class Tour(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be shown, and how. `narrator` None: not to people. `pace`: seconds between cases."""
 
-    def __init__(
-        self,
-        cases: tuple[Case, ...],
-        mistakes: tuple[Path, ...],
-        *,
-        steering: str,
-        narrator: Narrator | None,
-        keep: bool,
-        pace: float,
-    ) -> None:
-        self.cases = cases
-        self.mistakes = mistakes
-        self.steering = steering
-        self.narrator = narrator
-        self.keep = keep
-        self.pace = pace
+    cases: tuple[Case, ...]
+    mistakes: tuple[Path, ...]
+    steering: str
+    narrator: Narrator | None
+    keep: bool
+    pace: float
 
 
-def perform(tour: Tour) -> int:
+def perform(tour: Tour, tidying_up: Callable[[], None]) -> int:
     """Builds, shows, tidies up; the exit code."""
     with contextlib.ExitStack() as stack:
-        held = lease.claim(PREFIX)
-        stack.callback(held.close)
-        world = World(held.prefix, pods_of(r for case in tour.cases for r in read([case.folder]).resources))
-        world.build()
-        traffic = Traffic(world)
-        stack.callback(traffic.close)
-        daemon = Daemon(world.space(NODE), held.folder, {"steering": tour.steering})
-        stack.callback(daemon.stop)
-        status = daemon.start()
-        if tour.narrator:
-            tour.narrator.welcome(world, status.steering)
-        code = show(tour, Trial(world, traffic, daemon))
-        if tour.keep:
-            explain(world, daemon)
+        try:
+            return play(tour, stack)
+        finally:
+            tidying_up()
+
+
+def play(tour: Tour, stack: contextlib.ExitStack) -> int:
+    """Builds and shows; the stack knows how to undo it."""
+    began = time.monotonic()
+    held = lease.claim(PREFIX)
+    stack.callback(held.close)
+    resources = (r for case in tour.cases for r in read([case.folder]).resources)
+    world = World(held.prefix, pods_of(resources), known_families())
+    if tour.narrator:
+        tour.narrator.welcome(world)
+    world.build()
+    traffic = Traffic(world)
+    stack.callback(traffic.close)
+    daemon = Daemon(world.space(NODE), held.folder, {"steering": tour.steering})
+    stack.callback(daemon.stop)
+    status = daemon.start()
+    if tour.narrator:
+        tour.narrator.ready(status, time.monotonic() - began)
+    code = show(tour, Trial(world, traffic, daemon))
+    if tour.keep:
+        explain(world, daemon)
+        with contextlib.suppress(Stopped):
             signal.pause()
-        return code
+    return code
 
 
 def show(tour: Tour, trial: Trial) -> int:
@@ -187,7 +197,7 @@ def show(tour: Tour, trial: Trial) -> int:
     for folder in tour.mistakes:
         differences += "\n".join(said[folder.name]) != (folder / SAID).read_text(encoding="utf-8").strip()
         if tour.narrator:
-            tour.narrator.mistake(folder.name, said[folder.name])
+            tour.narrator.mistake(folder, said[folder.name])
     seconds = time.monotonic() - began
     if tour.narrator:
         tour.narrator.farewell(results, differences, seconds)
@@ -198,7 +208,7 @@ def show(tour: Tour, trial: Trial) -> int:
 
 def mistaken(daemon: Daemon, folder: Path) -> tuple[str, ...]:
     """What the daemon says about an example with a mistake, with the file's own name."""
-    rejected = daemon.use(resources(folder)).rejected
+    rejected = daemon.use(files(folder)).rejected
     return tuple(str(d).replace(f"{daemon.policies}/", "") for d in rejected)
 
 
@@ -207,5 +217,5 @@ def explain(world: World, daemon: Daemon) -> None:
     click.echo(f"\nstill up, until Ctrl-C: policies in {daemon.policies}, events in {daemon.events.path}")
     click.echo(f"  export CALICOD_SOCKET={daemon.socket}; calicod status; calicod endpoints; calicod events -f")
     for place in world.places:
-        address = " ".join(world.address(place, family) for family in (4, 6))
+        address = " ".join(world.address(place, family) for family in world.families)
         click.echo(f"  {place} ({address}): {' '.join(inside(world.space(place), ('COMMAND',)))}")

@@ -49,13 +49,14 @@ class Trial:
         """Brings the case into force and tries every flow of it. Raises CalicodError when it is not accepted."""
         began = time.monotonic()
         offline = Offline(case.folder, self.world)
-        reloaded = self.daemon.use(resources(case.folder))
+        reloaded = self.daemon.use(files(case.folder))
         if reloaded.rejected or reloaded.error:
             told = "\n".join((*(str(d) for d in reloaded.rejected), reloaded.error)).strip()
             raise CalicodError("K080", f"{case.name} was rejected\n{told}")
         self.daemon.events.read()
-        self.traffic.listen(case.flows)
-        attempts = [self.traffic.begin(flow) for flow in case.flows]
+        flows = [flow for flow in case.flows if flow.family in self.world.families]
+        self.traffic.listen(flows)
+        attempts = [self.traffic.begin(flow) for flow in flows]
         outcomes = self._watch(attempts, offline, reloaded.revision)
         self.traffic.forget()
         return Result(case, reloaded.revision, outcomes, time.monotonic() - began)
@@ -83,6 +84,6 @@ def is_of(event: Event, revision: int) -> bool:
     return isinstance(event, ConnectionAllowed | ConnectionDenied) and event.revision >= revision
 
 
-def resources(folder: Path) -> tuple[Path, ...]:
+def files(folder: Path) -> tuple[Path, ...]:
     """The files of an example that are resources."""
     return tuple(sorted(folder.glob("*.yaml")))

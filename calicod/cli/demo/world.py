@@ -7,10 +7,12 @@
 As Calico wires them: a pod has one address of each family, with a /32 and a /128, and reaches all else through its
 gateway 169.254.1.1 or fe80::1; the node has a route to each pod. Nothing is translated on the way.
 
-Law: the pods are those of the WorkloadEndpoint resources that are given: an example adds a pod by writing it down.
+Law: the pods are those of the WorkloadEndpoint resources that are given: an example adds a pod by writing it down. Of a
+kernel without IPv6 nothing of IPv6 is asked.
 """
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
@@ -24,6 +26,9 @@ from calicod.resources.kinds import Resource, WorkloadEndpoint
 NODE, CLIENT, PARTNER = "node", "client", "partner"
 UPLINK = "eth0"
 GATEWAYS = MappingProxyType({4: "169.254.1.1", 6: "fe80::1"})
+FORWARDING = MappingProxyType({4: "net/ipv4/ip_forward=1", 6: "net/ipv6/conf/all/forwarding=1"})
+SHARED, WHOLE = MappingProxyType({4: 24, 6: 64}), MappingProxyType({4: 32, 6: 128})
+"""Prefix lengths: of a link that several share, and of an address alone."""
 ADDRESSES: Mapping[str, Mapping[int, str]] = MappingProxyType(
     {
         NODE: {4: "192.0.2.1", 6: "2001:db8:2::1"},
@@ -64,9 +69,10 @@ def pod_name(endpoint: WorkloadEndpoint) -> str:
 class World:
     """Everything that can be reached by name: node, client, partner and pods. `prefix` begins every namespace."""
 
-    def __init__(self, prefix: str, pods: Iterable[Pod]) -> None:
+    def __init__(self, prefix: str, pods: Iterable[Pod], families: tuple[int, ...] = FAMILIES) -> None:
         self.prefix = prefix
         self.pods = {pod.name: pod for pod in pods}
+        self.families = families
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -93,7 +99,7 @@ class World:
 
     def interfaces(self) -> tuple[Interface, ...]:
         """The node's interfaces as the offline engine is told of them."""
-        uplink = Interface(1, UPLINK, tuple(parse_address(text) for text in ADDRESSES[NODE].values()))
+        uplink = Interface(1, UPLINK, tuple(map(parse_address, self._known(ADDRESSES[NODE]).values())))
         return (uplink, *(Interface(number, pod.interface) for number, pod in enumerate(self.pods.values(), 2)))
 
     def build(self) -> None:
@@ -101,10 +107,11 @@ class World:
         for place in self.places:
             add_namespace(self.space(place))
         node, client = self.space(NODE), self.space(CLIENT)
-        settings(node, {"net/ipv4/ip_forward": 1, "net/ipv6/conf/all/forwarding": 1})
-        batch(node, [f"link add {UPLINK} type veth peer name {UPLINK} netns {client}", *up(NODE, (24, 64))])
-        batch(client, [*up(CLIENT, (24, 64)), *addresses(UPLINK, ADDRESSES[PARTNER], (32, 128)), *defaults(NODE)])
-        batch(node, defaults(CLIENT))  # the kernel answers ARP for 169.254.1.1 only if it knows a way to it elsewhere
+        settings(node, self._known(FORWARDING).values())
+        batch(node, [f"link add {UPLINK} type veth peer name {UPLINK} netns {client}", *self._up(NODE)])
+        batch(client, [*self._up(CLIENT), *self._addresses(ADDRESSES[PARTNER], WHOLE), *self._default(ADDRESSES[NODE])])
+        # The kernel answers ARP for 169.254.1.1 only if it knows a way to it elsewhere.
+        batch(node, self._default(ADDRESSES[CLIENT]))
         for pod in self.pods.values():
             self._connect(pod)
 
@@ -113,25 +120,30 @@ class World:
         node, space, name = self.space(NODE), self.space(pod.name), pod.interface
         link = f"link add {name} type veth peer name {UPLINK} netns {space}"
         batch(node, [link, f"link set {name} addrgenmode none"])
-        settings(node, {f"net/ipv4/conf/{name}/proxy_arp": 1, f"net/ipv4/neigh/{name}/proxy_delay": 0})
-        node_side = [f"link set {name} up", f"address add {GATEWAYS[6]}/64 dev {name} nodad"]
-        batch(node, [*node_side, *(f"route add {address} dev {name}" for address in pod.addresses.values())])
-        gateway_route = f"route add {GATEWAYS[4]} dev {UPLINK} scope link"
-        pod_side = [f"link set {UPLINK} up", *addresses(UPLINK, pod.addresses, (32, 128)), gateway_route]
-        batch(space, [*pod_side, *(f"route add default via {via} dev {UPLINK}" for via in GATEWAYS.values())])
+        settings(node, [f"net/ipv4/conf/{name}/proxy_arp=1", f"net/ipv4/neigh/{name}/proxy_delay=0"])
+        own = self._known(pod.addresses).values()
+        gateway = [f"address add {via}/64 dev {name} nodad" for via in self._known({6: GATEWAYS[6]}).values()]
+        batch(node, [f"link set {name} up", *gateway, *(f"route add {address} dev {name}" for address in own)])
+        way = f"route add {GATEWAYS[4]} dev {UPLINK} scope link"
+        batch(
+            space,
+            [f"link set {UPLINK} up", *self._addresses(pod.addresses, WHOLE), way, *self._default(GATEWAYS)],
+        )
+
+    def _known(self, by_family: Mapping[int, str]) -> dict[int, str]:
+        return {family: text for family, text in by_family.items() if family in self.families}
+
+    def _up(self, name: str) -> list[str]:
+        return [f"link set {UPLINK} up", *self._addresses(ADDRESSES[name], SHARED)]
+
+    def _addresses(self, given: Mapping[int, str], lengths: Mapping[int, int]) -> list[str]:
+        known = self._known(given).items()
+        return [f"address add {text}/{lengths[family]} dev {UPLINK} nodad" for family, text in known]
+
+    def _default(self, gateways: Mapping[int, str]) -> list[str]:
+        return [f"route add default via {via} dev {UPLINK}" for via in self._known(gateways).values()]
 
 
-def up(name: str, lengths: tuple[int, int]) -> list[str]:
-    """The uplink of the node or the client, with its addresses."""
-    return [f"link set {UPLINK} up", *addresses(UPLINK, ADDRESSES[name], lengths)]
-
-
-def addresses(interface: str, given: Mapping[int, str], lengths: tuple[int, int]) -> list[str]:
-    """Addresses with the length of their family."""
-    by_family = dict(zip(FAMILIES, lengths, strict=True))
-    return [f"address add {text}/{by_family[f]} dev {interface} nodad" for f, text in given.items()]
-
-
-def defaults(name: str) -> list[str]:
-    """The way to everything else: the node or the client."""
-    return [f"route add default via {via} dev {UPLINK}" for via in ADDRESSES[name].values()]
+def known_families(proof: Path = Path("/proc/net/if_inet6")) -> tuple[int, ...]:
+    """The families that this kernel speaks."""
+    return FAMILIES if proof.exists() else FAMILIES[:1]
