@@ -50,7 +50,7 @@ class Answers:
             generation=s.enforcer.generation,
             resources=reading.resources if reading else 0,
             endpoints=len(s.endpoints),
-            steering=s.steering_name,
+            steering=s.installer.name,
             failure_mode=s.settings.failure_mode,
             workers=tuple(s.workers.states.values()),
             queues=tuple(s.guard.queues.values()),

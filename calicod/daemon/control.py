@@ -13,9 +13,10 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
+from calicod.daemon.instance import GROUP
+
 SOCKET_NAME = "calicod.sock"
 SOCKET_MODE = 0o660
-GROUP = "calicod"
 
 Answer = Callable[[], object]
 
@@ -39,8 +40,8 @@ class Control:
         self.handlers = handlers
         self._runner: web.AppRunner | None = None
 
-    async def start(self) -> str | None:
-        """Listens. Returns a notice when the group `calicod` does not exist and the socket stays root's."""
+    async def start(self) -> tuple[str, ...]:
+        """Listens. Returns a notice when the socket is for root alone."""
         app = web.Application()
         app.router.add_get("/status", self._plain(self.handlers.status))
         app.router.add_get("/endpoints", self._plain(self.handlers.endpoints))
@@ -57,15 +58,15 @@ class Control:
             os.umask(before)
         return self._give_to_group()
 
-    def _give_to_group(self) -> str | None:
+    def _give_to_group(self) -> tuple[str, ...]:
         try:
-            group = grp.getgrnam(GROUP).gr_gid
+            os.chown(self.path, -1, grp.getgrnam(GROUP).gr_gid)
         except KeyError:
-            self.path.chmod(0o600)
-            return f"there is no group `{GROUP}`: the control socket is for root alone"
-        os.chown(self.path, 0, group)
+            return (f"no group `{GROUP}`: only root may use the control socket",)
+        except PermissionError:  # CAP_CHOWN is not among what a unit need have
+            return (f"the control socket could not be given to the group `{GROUP}`: only root may use it",)
         self.path.chmod(SOCKET_MODE)
-        return None
+        return ()
 
     async def stop(self) -> None:
         """Closes every connection and removes the socket."""

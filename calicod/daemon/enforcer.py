@@ -1,32 +1,37 @@
 """Brings a RuleSet into force: enforcement file, then every worker, then the kernel's rules.
 
 Law: the kernel gets a new generation only after every worker judges by the new RuleSet, so that what was judged by the
-old policy can never be stamped as judged by the new. The generation moves only when verdicts may have changed. When a
-step fails the steps after it are not taken: the former policy stays in force.
+old policy can never be stamped as judged by the new. The generation stays only when the policy is known to be the one
+whose stamps are on live flows; whatever failed or is not known moves it.
 """
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from calicod.compiler.steering import steer
 from calicod.daemon.generation import next_generation
+from calicod.daemon.instance import ENFORCEMENT_FILE
 from calicod.errors import CalicodError
 from calicod.model.interface import Interface
 from calicod.model.marks import MarkLayout
 from calicod.model.record import Applied, Swap, ToWorker
 from calicod.model.steering import Steering
 from calicod.netfilter.installer import Installer
-from calicod.ruleset.enforcement import Enforcement, decode, encode
+from calicod.ruleset.enforcement import Enforcement, encode
 from calicod.ruleset.program import RuleSet
 from calicod.ruleset.topology import Topology, resolve
 
-ENFORCEMENT_FILE = "enforcement.msgpack"
+STEERED_FILE = "steered.msgpack"
 WORKER_TIMEOUT = 30.0
 """Seconds a worker may take to load a RuleSet before the change is given up."""
+
+Kept = TypeVar("Kept", bound=msgspec.Struct)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -36,6 +41,13 @@ class Outcome(msgspec.Struct, frozen=True):
     rejudged: bool
     revision: int
     generation: int
+
+
+class Steered(msgspec.Struct, frozen=True):
+    """What the kernel's rules were made from: the revision of the enforcement, and the steering; for a successor."""
+
+    revision: int
+    steering: Steering
 
 
 class Enforcer:
@@ -62,23 +74,38 @@ class Enforcer:
         self.send = send
         self.clear_generation = clear_generation
         self.enforcement: Enforcement | None = None
-        self.topology: Topology | None = None
+        self.topology = Topology()
         self.steering: Steering | None = None
         self.generation = 0
         self.revision = 0
         self.worker_revisions: dict[int, int] = {}
+        # INVARIANT: what live stamps of `generation` were judged by; None as soon as anything else may have judged.
+        self._stamped: Enforcement | None = None
+        self._installed = False
+        self._kernel = asyncio.Lock()
         self._progress = asyncio.Event()
         self._refused: dict[int, str] = {}
 
-    def take_over(self) -> None:
-        """Continues the revision of a former supervisor and the generation that the kernel's rules bear."""
-        path = self.run_directory / ENFORCEMENT_FILE
-        if path.exists():
-            try:
-                self.revision = decode(path.read_bytes()).revision
-            except msgspec.DecodeError:
-                path.unlink()
+    def take_over(self, *, fresh: bool) -> Steering | None:
+        """Goes on where a former daemon or supervisor ended; returns the steering that it left.
+
+        `fresh`: no worker runs that a former supervisor spoke to.
+        """
+        held = recalled(self.run_directory / ENFORCEMENT_FILE, Enforcement)
+        steered = recalled(self.run_directory / STEERED_FILE, Steered)
+        # INVARIANT: revisions only grow, or an old answer of a worker would pass for a new one.
+        self.revision = held.revision if held else 0 if fresh else int(time.time())
         self.generation = self.installer.inspect().generation or 0
+        if steered is None:
+            return None
+        self.steering = steered.steering
+        if held is not None and steered.revision == held.revision and self._bears(steered.steering):
+            self._stamped = held
+        return steered.steering
+
+    def _bears(self, steering: Steering) -> bool:
+        """The kernel's rules are those of this steering, and stamp as we do."""
+        return self.generation > 0 and steering.generation == self.generation and steering.marks == self.marks
 
     def applied(self, message: Applied) -> None:
         """A worker has answered."""
@@ -95,32 +122,31 @@ class Enforcer:
 
     async def enforce(self, ruleset: RuleSet, interfaces: tuple[Interface, ...]) -> Outcome:
         """Makes this the policy in force; returns when every worker and the kernel have it. Raises CalicodError."""
-        before = self.enforcement
-        if before is not None and before.ruleset == ruleset and before.interfaces == interfaces:
+        before = self._stamped
+        same_policy = before is not None and before.ruleset == ruleset
+        if same_policy and self._installed and before is not None and before.interfaces == interfaces:
             return Outcome(changed=False, rejudged=False, revision=self.revision, generation=self.generation)
         topology = resolve(ruleset, interfaces)
-        await self._swap(Enforcement(revision=self.revision + 1, ruleset=ruleset, interfaces=interfaces))
-        same_policy = before is not None and before.ruleset == ruleset and self._same_hosts(topology)
+        if before is not None and not same_hosts(resolve(before.ruleset, before.interfaces), topology):
+            same_policy = False
+        self._stamped = None
+        enforcement = Enforcement(revision=self.revision + 1, ruleset=ruleset, interfaces=interfaces)
+        await self._swap(enforcement)
         generation = self.generation if same_policy else next_generation(self.generation or None, self.marks)
         await self._steer(ruleset, interfaces, generation)
+        self.enforcement = self._stamped = enforcement
         self.topology = topology
         return Outcome(changed=True, rejudged=not same_policy, revision=self.revision, generation=generation)
 
     async def repair(self) -> None:
-        """Puts the present steering back after another program removed a part of it."""
-        if self.steering is not None:
-            await asyncio.to_thread(self.installer.install, self.steering)
-
-    def _same_hosts(self, topology: Topology) -> bool:
-        return (
-            self.topology is not None
-            and self.topology.hosts == topology.hosts
-            and self.topology.wildcard == topology.wildcard
-        )
+        """Puts the present steering back after another program removed a part of it. Raises CalicodError."""
+        async with self._kernel:  # INVARIANT: never while a newer steering is on its way: it would be taken back
+            if self.steering is not None and self._installed:
+                await asyncio.to_thread(self.installer.install, self.steering)
 
     async def _swap(self, enforcement: Enforcement) -> None:
-        await asyncio.to_thread(write_atomically, self.run_directory / ENFORCEMENT_FILE, encode(enforcement))
-        self.enforcement = enforcement
+        data = await asyncio.to_thread(encode, enforcement)
+        await asyncio.to_thread(write_atomically, self.run_directory / ENFORCEMENT_FILE, data)
         self.revision = enforcement.revision
         self._refused.clear()
         for worker in range(self.workers):
@@ -132,37 +158,62 @@ class Enforcer:
                     await self._progress.wait()
         except TimeoutError:
             late = [w for w in range(self.workers) if self.worker_revisions.get(w, 0) < self.revision]
-            raise CalicodError("K070", f"workers {late} did not load revision {self.revision}", exit_code=1) from None
+            raise CalicodError(
+                "K070",
+                f"workers {late} did not load revision {self.revision} within {WORKER_TIMEOUT:.0f} s",
+                hint="it is tried again; the former policy stays in force",
+            ) from None
 
     def _all_answered(self) -> bool:
         for worker, error in self._refused.items():
-            raise CalicodError("K071", f"worker {worker} refused revision {self.revision}: {error}", exit_code=1)
+            raise CalicodError(
+                "K071",
+                f"worker {worker} refused revision {self.revision}: {error}",
+                hint="it is tried again; if this stays, restart the daemon and report it",
+            )
         return all(self.worker_revisions.get(w, 0) >= self.revision for w in range(self.workers))
 
     async def _steer(self, ruleset: RuleSet, interfaces: tuple[Interface, ...], generation: int) -> None:
-        steering = steer(
-            ruleset,
-            interfaces,
-            self.steering,
-            generation=generation,
-            queue_base=self.queue_base,
-            workers=self.workers,
-            fail_open=self.fail_open,
-            marks=self.marks,
-        )
-        if steering == self.steering:
-            return
-        if generation != self.generation:
-            await asyncio.to_thread(self.clear_generation, generation)
-        await asyncio.to_thread(self.installer.install, steering)
-        self.steering = steering
-        self.generation = generation
+        async with self._kernel:
+            steering = steer(
+                ruleset,
+                interfaces,
+                self.steering,
+                generation=generation,
+                queue_base=self.queue_base,
+                workers=self.workers,
+                fail_open=self.fail_open,
+                marks=self.marks,
+            )
+            if steering != self.steering or not self._installed:
+                if generation != self.generation:
+                    await asyncio.to_thread(self.clear_generation, generation)
+                await asyncio.to_thread(self.installer.install, steering)
+            self.steering, self.generation, self._installed = steering, generation, True
+            note = msgspec.msgpack.encode(Steered(self.revision, steering))
+            await asyncio.to_thread(write_atomically, self.run_directory / STEERED_FILE, note)
+
+
+def same_hosts(before: Topology, now: Topology) -> bool:
+    """The same host endpoints judge the same interfaces (workloads have theirs by name)."""
+    return before.hosts == now.hosts and before.wildcard == now.wildcard
+
+
+def recalled(path: Path, kind: type[Kept]) -> Kept | None:
+    """What the file holds; None, and no file, when that cannot be read: it is of another version, or damaged."""
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError:
+        path.unlink(missing_ok=True)
+        return None
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replaces the file in one step, readable by its owner alone."""
     draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
     draft.rename(path)

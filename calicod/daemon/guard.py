@@ -5,30 +5,32 @@ counts. A look that fails is told once and tried again: it never stops the daemo
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 
 import msgspec
-import structlog
 
-from calicod.daemon.kernel import QueueLoss, new_drops, queue_losses
+from calicod.daemon.kernel import new_drops, queue_losses
 from calicod.daemon.state import QueueState
 from calicod.errors import CalicodError
+from calicod.model.event import KernelDropped, QueueDropped
 from calicod.netfilter.installer import Installer
 
-log = structlog.get_logger()
+REMEMBERED = 10
+"""Looks that count for the judgement whether somebody removes our rules over and over."""
+TOO_OFTEN = 3
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """What one look found, as differences to the look before."""
+    """What one look found, as differences to the look before. `error`: why it failed, when that is new."""
 
     missing: tuple[str, ...] = ()
-    losses: tuple[QueueLoss, ...] = ()
-    drops: dict[str, int] = {}
+    events: tuple[QueueDropped | KernelDropped, ...] = ()
     error: str = ""
 
 
 class Guard:
-    """Remembers the last look. `queues` reads the kernel's queue counters."""
+    """Remembers the last look. `queues` reads the kernel's counters of our queues."""
 
     def __init__(self, installer: Installer, queues: Callable[[], Mapping[int, QueueState]]) -> None:
         self.installer = installer
@@ -36,21 +38,34 @@ class Guard:
         self.queues: Mapping[int, QueueState] = {}
         self.drops: dict[str, int] = {}
         self.total_drops: dict[str, int] = {}
+        self._resets: deque[bool] = deque(maxlen=REMEMBERED)
         self._error = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why the kernel's rules may not be as they should, as a sentence; "" when they are."""
+        if self._error:
+            return f"the kernel's rules cannot be read: {self._error}"
+        if sum(self._resets) >= TOO_OFTEN:
+            return "another program removes or moves the steering rules again and again"
+        return ""
 
     async def look(self) -> Findings:
         """One look at rules and counters; programs that show the rules run in a thread."""
         try:
             installed = await asyncio.to_thread(self.installer.inspect)
         except CalicodError as failure:
-            error = "" if str(failure) == self._error else str(failure)
-            self._error = str(failure)
-            return Findings(error=error)
+            known, self._error = self._error, str(failure)
+            return Findings(error="" if known == self._error else self._error)
         self._error = ""
+        self._resets.append(bool(installed.missing))
         queues = self.read_queues()
-        losses = queue_losses(self.queues, queues)
-        drops = new_drops(self.drops, installed.drops)
-        self.queues, self.drops = queues, dict(installed.drops)
-        for reason, count in drops.items():
+        events: list[QueueDropped | KernelDropped] = []
+        for loss in queue_losses(self.queues, queues):
+            counts = (("queue-full", loss.full), ("socket-full", loss.socket))
+            events += [QueueDropped(queue=loss.queue, reason=reason, count=count) for reason, count in counts if count]
+        for reason, count in new_drops(self.drops, installed.drops).items():
+            events.append(KernelDropped(reason=reason, count=count))
             self.total_drops[reason] = self.total_drops.get(reason, 0) + count
-        return Findings(missing=installed.missing, losses=losses, drops=drops)
+        self.queues, self.drops = queues, dict(installed.drops)
+        return Findings(missing=installed.missing, events=tuple(events))

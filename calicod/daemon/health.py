@@ -14,13 +14,17 @@ STARTING, HEALTHY, DEGRADED = "starting", "healthy", "degraded"
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the judgement rests on. `late`: workers that do not judge by the newest revision."""
+    """What the judgement rests on. `late`: workers that do not judge by the newest revision.
+
+    `unsteered`, `clash`: what is wrong with our rules in the kernel, or with those of others, as sentences.
+    """
 
     ready: bool
     failure: str
     rejected: tuple[Diagnostic, ...]
     late: tuple[int, ...]
-    unsteered: bool = False
+    unsteered: str = ""
+    clash: str = ""
 
 
 def reasons(facts: Facts) -> tuple[str, ...]:
@@ -31,8 +35,7 @@ def reasons(facts: Facts) -> tuple[str, ...]:
     if facts.rejected:
         found.append(f"{counted(facts.rejected)} rejected: {summary(facts.rejected)}")
     found += [f"worker {worker} does not judge by the newest revision yet" for worker in facts.late]
-    if facts.unsteered:
-        found.append("another program removes the steering rules")
+    found += [trouble for trouble in (facts.unsteered, facts.clash) if trouble]
     return tuple(found)
 
 

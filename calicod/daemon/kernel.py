@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from calicod.daemon.state import QueueState
+from calicod.intercept.counters import read_counters
 
 
 class QueueLoss(msgspec.Struct, frozen=True):
@@ -17,6 +18,16 @@ class QueueLoss(msgspec.Struct, frozen=True):
     queue: int
     full: int
     socket: int
+
+
+def our_queues(base: int, workers: int) -> dict[int, QueueState]:
+    """The counters of the two queues of each worker, as far as they are bound."""
+    ours = range(base, base + 2 * workers)
+    return {
+        number: QueueState(queue=number, waiting=c.waiting, queue_dropped=c.queue_dropped, user_dropped=c.user_dropped)
+        for number, c in read_counters().items()
+        if number in ours
+    }
 
 
 def queue_losses(before: Mapping[int, QueueState], now: Mapping[int, QueueState]) -> tuple[QueueLoss, ...]:

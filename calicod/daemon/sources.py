@@ -13,20 +13,20 @@ from calicod.compiler.compile import Memory, compile
 from calicod.datastore.files import read
 from calicod.datastore.lastgood import LastGood
 from calicod.errors import Diagnostic, Severity
+from calicod.model.event import PolicyRejected
+from calicod.resources.kinds import Resource, identity
 from calicod.resources.snapshot import snapshot
 from calicod.ruleset.program import RuleSet
 
-Identity = tuple[str, str, str]
-
 
 class Reading(msgspec.Struct, frozen=True):
-    """One reading of all sources. `kept`: identities whose last good version is in force instead of what is written."""
+    """One reading of all sources. `kept`: what is in force in its last good version instead of what is written."""
 
     ruleset: RuleSet
     resources: int
     rejected: tuple[Diagnostic, ...]
     warnings: tuple[Diagnostic, ...]
-    kept: tuple[Identity, ...]
+    kept: tuple[Resource, ...]
 
 
 class Sources:
@@ -48,5 +48,33 @@ class Sources:
             resources=len(merged.resources),
             rejected=tuple(d for d in findings if d.severity is Severity.ERROR),
             warnings=tuple(d for d in findings if d.severity is Severity.WARNING),
-            kept=tuple(merged.kept),
+            kept=merged.kept,
         )
+
+
+def rejections(before: Reading | None, now: Reading) -> tuple[PolicyRejected, ...]:
+    """What was refused in this reading and not in the one before, as events."""
+    known = set(before.rejected) if before else set[Diagnostic]()
+    kept = {identity(resource) for resource in now.kept}
+    files = {resource.place.file for resource in now.kept}
+    told = []
+    for d in now.rejected:
+        if d in known:
+            continue
+        who = (d.kind or "", d.namespace or "", d.name or "")
+        told.append(
+            PolicyRejected(
+                code=d.code,
+                message=d.message,
+                hint=d.hint,
+                file=d.file,
+                line=d.line,
+                column=d.column,
+                kind=d.kind,
+                namespace=d.namespace,
+                name=d.name,
+                path=d.path,
+                kept=who in kept if d.name else any(file == d.file or file.startswith(f"{d.file}/") for file in files),
+            )
+        )
+    return tuple(told)

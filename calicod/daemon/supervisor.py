@@ -9,29 +9,31 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from calicod import __version__
 from calicod.daemon import presence, views
-from calicod.daemon.changes import Changes
 from calicod.daemon.answers import Answers
+from calicod.daemon.changes import Changes
 from calicod.daemon.control import Control
 from calicod.daemon.enforcer import Enforcer, Outcome
 from calicod.daemon.guard import Guard
 from calicod.daemon.health import Facts, Health
 from calicod.daemon.keeper import Channels
-from calicod.daemon.notify import notify, watchdog_seconds
+from calicod.daemon.kernel import our_queues
+from calicod.daemon.notify import ALIVE, READY, STOPPING, notify, watchdog_seconds
 from calicod.daemon.reporter import Reporter
 from calicod.daemon.settings import Settings
-from calicod.daemon.sources import Reading, Sources
-from calicod.daemon.state import EndpointState, QueueState, Reloaded
+from calicod.daemon.sources import Reading, Sources, rejections
+from calicod.daemon.state import EndpointState, Reloaded
 from calicod.daemon.workers import Workers
 from calicod.datastore.files import watch
-from calicod.errors import CalicodError, Diagnostic
-from calicod.intercept.counters import read_counters
+from calicod.errors import CalicodError
 from calicod.model import event as ev
 from calicod.model.record import Applied, Ready, SupervisorDied, WorkerDied
+from calicod.model.steering import Steering
 from calicod.netfilter import clash, conntrack, links
 from calicod.netfilter.probe import choose
 
@@ -42,6 +44,8 @@ SETTLE_SECONDS = 0.03
 RETRY_SECONDS = 2.0
 """How long after a failure the change is tried again."""
 TICK_SECONDS = 1.0
+OTHERS_TICKS = 30
+"""Rules of others are read for clashes at every so many ticks."""
 
 
 class Supervisor:
@@ -57,6 +61,7 @@ class Supervisor:
         self.sources = Sources(settings.policy_paths, settings.node_name, settings.state_directory)
         self.reading: Reading | None = None
         self.failure = ""
+        self.unsteered = self.clash = ""
         self.endpoints: tuple[EndpointState, ...] = ()
         self.reporter = Reporter(settings)
         self.workers = Workers(channels.workers, self.reporter.batch, self._applied)
@@ -71,39 +76,33 @@ class Supervisor:
             send=self.workers.send,
             clear_generation=self._clear_generation,
         )
-        self.guard = Guard(self.installer, self._queues)
+        self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
         self.connections = conntrack.Events()
         self.links = links.Watcher()
         self.files = watch(self.sources.paths)
         self.health = Health()
         self.answers = Answers(self)
         self.changing = False
+        self._replaced = False
         self._ready = False
 
     async def run(self) -> int:
         """Until SIGTERM. Raises CalicodError when the daemon cannot begin."""
-        loop = asyncio.get_running_loop()
-        for number, action in (
-            (signal.SIGTERM, self.stopping.set),
-            (signal.SIGINT, self.stopping.set),
-            (signal.SIGHUP, lambda: self.changes.ask(reread=True)),
-            (signal.SIGUSR1, self.reporter.reopen),
-        ):
-            loop.add_signal_handler(number, action)
-        self._listen(loop)
-        self.enforcer.take_over()
-        self._prepare_kernel()
+        self._listen(asyncio.get_running_loop())
+        self._keeper_spoke()
+        self._meet_others()
+        self._take_over()
         control = Control(self.settings.run_directory, self.answers.handlers())
-        notice = await control.start()
-        self.notices += [notice] if notice else []
+        self.notices = list(dict.fromkeys([*self.notices, *await control.start()]))
         self.changes.ask(reread=True)
-        tasks = [asyncio.create_task(job) for job in (self._reconcile(), self._tick(), self._watch_files())]
+        jobs = (self._reconcile(), self._tick(), self._watch_files(), self._live())
+        tasks = [asyncio.create_task(job) for job in jobs]
         ended = asyncio.create_task(self.stopping.wait())
         await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        notify(STOPPING)
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        notify("STOPPING=1")
         await control.stop()
         self.reporter.emit(ev.DaemonStopped(reason="asked to stop" if self.stopping.is_set() else "failure"))
         self.reporter.close()
@@ -113,8 +112,15 @@ class Supervisor:
         return 0
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        for number, channel in enumerate(self.workers.channels):
-            loop.add_reader(channel.fileno(), self._guarded(lambda n=number: self.workers.take(n)))
+        for number, action in (
+            (signal.SIGTERM, self.stopping.set),
+            (signal.SIGINT, self.stopping.set),
+            (signal.SIGHUP, lambda: self.changes.ask(reread=True)),
+            (signal.SIGUSR1, self.reporter.reopen),
+        ):
+            loop.add_signal_handler(number, action)
+        for worker, channel in enumerate(self.workers.channels):
+            loop.add_reader(channel.fileno(), self._guarded(partial(self.workers.take, worker)))
         loop.add_reader(self.keeper.fileno(), self._guarded(self._keeper_spoke))
         loop.add_reader(self.connections.fileno(), self._connections_changed)
         loop.add_reader(self.links.fileno(), self._links_changed)
@@ -130,26 +136,36 @@ class Supervisor:
 
         return take
 
-    def _prepare_kernel(self) -> None:
+    def _meet_others(self) -> None:
+        """Refuses to begin beside rules that would disturb ours; to a successor they are a reason not to be healthy."""
+        try:
+            self.notices += [str(found) for found in clash.check(self._plain_steering())]
+        except CalicodError as refusal:
+            if not self._replaced:
+                raise
+            self.clash = str(refusal)
+
+    def _plain_steering(self) -> Steering:
+        """The queues and marks that we use, whatever the policy."""
+        s = self.settings
+        return Steering(generation=1, queue_base=s.queue_base, workers=s.workers, marks=s.marks)
+
+    def _take_over(self) -> None:
+        """Goes on where the kernel and a former process ended."""
+        left = self.enforcer.take_over(fresh=not self._replaced)
+        if left is not None and left.fail_open != self.settings.fail_open:
+            old, new = ("open", "closed") if left.fail_open else ("closed", "open")
+            log.warning("failure_mode.changed", old=old, new=new)
+            self.reporter.emit(ev.FailureModeChanged(old=old, new=new))
         for setting in conntrack.enable_accounting():
             self.notices.append(
                 f"sysctl {setting.name}: {setting.error or f'set to {setting.now}, was {setting.before}'}"
             )
+        self.reporter.seed(conntrack.dump())
 
     def _clear_generation(self, generation: int) -> int:
         marks = self.settings.marks
         return conntrack.clear(marks.stamp(generation, 0), marks.generation, marks.connection_mask)
-
-    def _queues(self) -> dict[int, QueueState]:
-        first = self.settings.queue_base
-        ours = range(first, first + 2 * self.settings.workers)
-        return {
-            number: QueueState(
-                queue=number, waiting=c.waiting, queue_dropped=c.queue_dropped, user_dropped=c.user_dropped
-            )
-            for number, c in read_counters().items()
-            if number in ours
-        }
 
     def _links_changed(self) -> None:
         if self.links.changed():
@@ -167,6 +183,7 @@ class Supervisor:
                     self.enforcer.forget(message.worker)
                     self.reporter.emit(ev.WorkerDied(worker=message.worker, pid=message.pid, how=message.how))
                 case SupervisorDied():
+                    self._replaced = True
                     log.warning("supervisor.died", pid=message.pid, how=message.how)
                     self.reporter.emit(ev.SupervisorDied(pid=message.pid, how=message.how))
 
@@ -180,6 +197,14 @@ class Supervisor:
         async for _ in self.files:
             self.changes.ask(reread=True)
 
+    async def _live(self) -> None:
+        """Tells the watchdog that the loop turns, whatever the kernel's programs take."""
+        rest = watchdog_seconds()
+        while rest is not None:
+            notify(ALIVE)
+            await asyncio.sleep(rest)
+        await self.stopping.wait()
+
     async def _reconcile(self) -> None:
         """Serves the wishes one after the other; a failure is told, kept in the status and tried again."""
         while True:
@@ -188,8 +213,8 @@ class Supervisor:
             try:
                 await self._change(reread=wish.reread or self.reading is None)
                 self.failure = ""
-            except CalicodError as failure:
-                log.error("policy.failed", error=str(failure))
+            except (CalicodError, OSError) as failure:
+                log.error("policy.failed", error=str(failure))  # noqa: TRY400  the place in our code is of no use
                 self.failure = str(failure)
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, lambda: self.changes.ask(reread=True))
             self.changing = False
@@ -206,66 +231,37 @@ class Supervisor:
 
     async def _change(self, *, reread: bool) -> None:
         began = time.monotonic()
-        former = self.reading
-        if reread or former is None:
-            self.reading = await asyncio.to_thread(self.sources.read)
-            self._tell_rejected(former, self.reading)
-        assert self.reading is not None  # noqa: S101  set above, or before
+        if reread or self.reading is None:
+            former, self.reading = self.reading, await asyncio.to_thread(self.sources.read)
+            for event in rejections(former, self.reading):
+                log.error("policy.rejected", code=event.code, message=event.message, kept=event.kept, file=event.file)
+                self.reporter.emit(event)
+        reading = self.reading
         interfaces = await asyncio.to_thread(links.interfaces)
-        self.reporter.direct(self.reading.ruleset)
-        outcome = await self.enforcer.enforce(self.reading.ruleset, interfaces)
-        await self._begin()
+        self.reporter.direct(reading.ruleset, interfaces)
+        outcome = await self.enforcer.enforce(reading.ruleset, interfaces)
+        self._begin()
         if outcome.changed:
-            self._tell_applied(outcome, (time.monotonic() - began) * 1000)
+            self._tell_applied(reading, outcome, (time.monotonic() - began) * 1000)
 
-    async def _begin(self) -> None:
+    def _begin(self) -> None:
         """Once: everything is in force."""
         if self._ready:
             return
         self._ready = True
-        if self.enforcer.steering is not None:
-            for found in await asyncio.to_thread(clash.check, self.enforcer.steering):
-                self.notices.append(str(found))
         self.keeper.send(Ready())
-        notify("READY=1", f"STATUS=enforcing revision {self.enforcer.revision}")
+        notify(READY, f"STATUS=enforcing revision {self.enforcer.revision}")
+        if self._replaced:
+            return
+        revision, notices = self.enforcer.revision, tuple(self.notices)
         self.reporter.emit(
-            ev.DaemonStarted(
-                calicod_version=__version__,
-                pid=os.getppid(),
-                revision=self.enforcer.revision,
-                notices=tuple(self.notices),
-            )
+            ev.DaemonStarted(calicod_version=__version__, pid=os.getppid(), revision=revision, notices=notices)
         )
-        log.info("daemon.started", revision=self.enforcer.revision, steering=type(self.installer).__name__)
+        log.info("daemon.started", revision=revision, steering=self.installer.name, notices=notices)
 
-    def _tell_rejected(self, former: Reading | None, now: Reading) -> None:
-        known = set(former.rejected) if former else set[Diagnostic]()
-        for d in now.rejected:
-            if d in known:
-                continue
-            kept = (d.kind or "", d.namespace or "", d.name or "") in now.kept or bool(now.kept and not d.name)
-            log.error("policy.rejected", diagnostic=str(d), kept=kept)
-            self.reporter.emit(
-                ev.PolicyRejected(
-                    code=d.code,
-                    message=d.message,
-                    hint=d.hint,
-                    file=d.file,
-                    line=d.line,
-                    column=d.column,
-                    kind=d.kind,
-                    namespace=d.namespace,
-                    name=d.name,
-                    path=d.path,
-                    kept=kept,
-                )
-            )
-
-    def _tell_applied(self, outcome: Outcome, took_ms: float) -> None:
-        assert self.reading is not None  # noqa: S101  only called after a reading
-        assert self.enforcer.enforcement is not None  # noqa: S101  only called after a change
-        assert self.enforcer.topology is not None  # noqa: S101  as above
+    def _tell_applied(self, reading: Reading, outcome: Outcome, took_ms: float) -> None:
         enforcement = self.enforcer.enforcement
+        assert enforcement is not None  # noqa: S101  only called after a change
         now = views.endpoint_states(enforcement.ruleset, self.enforcer.topology, enforcement.interfaces)
         for event in presence.changes(self.endpoints, now):
             self.reporter.emit(event)
@@ -276,55 +272,52 @@ class Supervisor:
             ev.PolicyApplied(
                 revision=outcome.revision,
                 generation=outcome.generation,
-                resources=self.reading.resources,
+                resources=reading.resources,
                 endpoints=len(now),
                 rejudged=outcome.rejudged,
                 took_ms=round(took_ms, 3),
             )
         )
 
-    async def _tick(self) -> None:
-        """Each second: what the kernel says, what is due, and a sign of life."""
-        rest = watchdog_seconds()
-        pinged = time.monotonic()
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            self.workers.again()
-            self.reporter.tick()
-            await self._look()
-            if rest is not None and time.monotonic() - pinged >= min(rest, TICK_SECONDS):
-                notify("WATCHDOG=1")
-                pinged = time.monotonic()
-
     def judge_health(self) -> None:
         """Judges by what is known now; tells a change."""
         late = () if self.changing else self.workers.late(self.enforcer.revision)
-        event = self.health.judge(
-            Facts(
-                ready=self._ready,
-                failure=self.failure,
-                rejected=self.reading.rejected if self.reading else (),
-                late=late,
-            )
+        facts = Facts(
+            ready=self._ready,
+            failure=self.failure,
+            rejected=self.reading.rejected if self.reading else (),
+            late=late,
+            unsteered=self.unsteered,
+            clash=self.clash,
         )
+        event = self.health.judge(facts)
         if event is not None:
             log.warning("daemon.judged", state=self.health.state, reasons=self.health.reasons)
             self.reporter.emit(event)
 
+    async def _tick(self) -> None:
+        """Each second: what the kernel says, and what is due."""
+        ticks = 0
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            ticks += 1
+            self.workers.again()
+            self.reporter.tick()
+            if self._ready:
+                await self._look()
+                if ticks % OTHERS_TICKS == 0:
+                    await self._look_at_others()
+            self.judge_health()
+
     async def _look(self) -> None:
-        if self.enforcer.steering is None:
-            return
         found = await self.guard.look()
-        for loss in found.losses:
-            for reason, count in (("queue-full", loss.full), ("socket-full", loss.socket)):
-                if count:
-                    self.reporter.emit(ev.QueueDropped(queue=loss.queue, reason=reason, count=count))
-        for reason, count in found.drops.items():
-            self.reporter.emit(ev.KernelDropped(reason=reason, count=count))
+        for event in found.events:
+            self.reporter.emit(event)
         if found.error:
             log.error("steering.unreadable", error=found.error)
         if found.missing:
             await self._repair(found.missing)
+        self.unsteered = self.guard.trouble
 
     async def _repair(self, missing: tuple[str, ...]) -> None:
         restored = True
@@ -332,6 +325,14 @@ class Supervisor:
             await self.enforcer.repair()
         except CalicodError as failure:
             restored = False
-            log.error("steering.failed", error=str(failure))
+            log.error("steering.failed", error=str(failure))  # noqa: TRY400  the place in our code is of no use
         log.warning("steering.reset", missing=missing, restored=restored)
         self.reporter.emit(ev.SteeringReset(missing=missing, restored=restored))
+
+    async def _look_at_others(self) -> None:
+        """Rules that came after us are told; ours stay in force."""
+        try:
+            await asyncio.to_thread(clash.check, self._plain_steering())
+            self.clash = ""
+        except CalicodError as refusal:
+            self.clash = str(refusal)

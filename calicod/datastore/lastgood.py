@@ -20,11 +20,11 @@ DIGEST_BYTES = 16
 
 
 class Merged(msgspec.Struct, frozen=True):
-    """What is in force. `kept`: identities whose last good version stands for what is broken now."""
+    """What is in force. `kept`: those whose last good version stands for what is broken now."""
 
     resources: tuple[Resource, ...]
     diagnostics: tuple[Diagnostic, ...]
-    kept: tuple[Identity, ...]
+    kept: tuple[Resource, ...]
 
 
 class LastGood:
@@ -45,7 +45,7 @@ class LastGood:
         resources = loaded.resources + kept
         self._known = {identity(resource): resource for resource in resources}
         problems += self._remember(resources)
-        return Merged(resources, loaded.diagnostics + problems, tuple(identity(resource) for resource in kept))
+        return Merged(resources, loaded.diagnostics + problems, kept)
 
     def _recalled(self) -> tuple[dict[Identity, Resource], tuple[Diagnostic, ...]]:
         """What the last process remembered."""

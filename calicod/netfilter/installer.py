@@ -30,6 +30,10 @@ class Installer(Protocol):
     """May be called from any thread."""
 
     @property
+    def name(self) -> str:
+        """What the setting `steering` calls it."""
+
+    @property
     def notices(self) -> tuple[str, ...]:
         """What an operator should know: a family that is not judged because this host does not have it."""
 

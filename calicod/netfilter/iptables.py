@@ -29,6 +29,7 @@ class IptablesInstaller:
 
     def __init__(self, families: Iterable[Family], others: Iterable[Family] = (), notices: Iterable[str] = ()) -> None:
         self.families = tuple(families)
+        self.name = f"iptables-{self.families[0].variant}"
         self.notices = tuple(notices)
         self._others = tuple(others)
         self._wanted: dict[tuple[int, str], Table] = {}

@@ -11,6 +11,7 @@ from calicod.netfilter.installer import Installed
 class MemoryInstaller:
     """Keeps the Steering. `installed` is every Steering it was given; `drops` and `missing` are set by the test."""
 
+    name = "memory"
     notices: tuple[str, ...] = ()
 
     def __init__(self) -> None:
