@@ -14,6 +14,7 @@ from calicod.errors import CalicodError
 from calicod.model.protocol import ICMP, ICMPV6, NAMES
 
 Verdict = Literal["allow", "deny"]
+PACKAGE = Path(__file__).parent.parent.parent
 TRAFFIC = "traffic.jsonl"
 POLICY = "policy.yaml"
 FAMILIES = (4, 6)
@@ -82,9 +83,8 @@ class Case(msgspec.Struct, frozen=True):
 _DECODER = msgspec.json.Decoder(Flow)
 
 
-def examples() -> Path:
+def examples(package: Path = PACKAGE) -> Path:
     """The folder of the examples: beside the package in a checkout, inside it when installed. Raises CalicodError."""
-    package = Path(__file__).parent.parent.parent
     for folder in (package / "examples", package.parent / "examples"):
         if folder.is_dir():
             return folder
