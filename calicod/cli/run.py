@@ -18,8 +18,8 @@ from calicod.errors import CalicodError, PolicyError
 def command(*, config: Path | None) -> None:
     """Run the daemon in the foreground until SIGTERM; the kernel's rules stay and keep enforcing.
 
-    SIGHUP reads all sources again, SIGUSR1 opens log files again. Exit: 0 stopped, 1 the configuration has errors, 4 the
-    kernel or a permission is missing, or another daemon runs here.
+    SIGHUP reads all sources again, SIGUSR1 opens log files again. Exit: 0 stopped, 1 the configuration has errors,
+    4 the kernel or a permission is missing, or another daemon runs here.
 
     \b
     Example:

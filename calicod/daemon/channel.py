@@ -1,7 +1,7 @@
 """The socket pairs between the processes: whole messages, in order, never waited for.
 
-Law: sending never blocks. What does not fit into the socket's buffer is dropped by the sender, who is told so and counts
-it. A pair outlives the processes at its ends: the keeper holds both, so a successor finds what was sent to its
+Law: sending never blocks. What does not fit into the socket's buffer is dropped by the sender, who is told so and
+counts it. A pair outlives the processes at its ends: the keeper holds both, so a successor finds what was sent to its
 predecessor.
 """
 
@@ -76,6 +76,7 @@ WorkerEnd = Channel[FromWorker, ToWorker]
 SupervisorEnd = Channel[ToWorker, FromWorker]
 KeeperEnd = Channel[FromKeeper, ToKeeper]
 ControlEnd = Channel[ToKeeper, FromKeeper]
+End = WorkerEnd | SupervisorEnd | KeeperEnd | ControlEnd
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

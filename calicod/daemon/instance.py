@@ -73,10 +73,12 @@ def make_directory(path: Path) -> tuple[str, ...]:
 
 def shape(path: Path) -> tuple[str, ...]:
     """Opens the directory to the group `calicod`, or says that there is none."""
+    notices: tuple[str, ...] = ()
     try:
-        group, notices = grp.getgrnam(GROUP).gr_gid, ()
+        group = grp.getgrnam(GROUP).gr_gid
     except KeyError:
-        group, notices = os.getegid(), (f"no group `{GROUP}`: only root may use the control socket",)
+        group = os.getegid()
+        notices = (f"no group `{GROUP}`: only root may use the control socket",)
     try:
         os.chown(path, -1, group)
         path.chmod(DIRECTORY_MODE)
@@ -96,7 +98,7 @@ def unusable(path: Path, why: str) -> CalicodError:
 
 
 def lock(path: Path) -> int:
-    """The descriptor of the locked file, which holds the number of the process for people to read. Raises CalicodError."""
+    """The descriptor of the locked file, which tells people the number of the process. Raises CalicodError."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:

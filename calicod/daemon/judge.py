@@ -151,9 +151,19 @@ class Judge:
                 Record(
                     time_ns(),
                     held[1] if held is not None else self._encode(decision),
-                    *(where.hook, where.in_interface, where.out_interface),
-                    *(packet.protocol, packet.src, packet.dst, packet.sport, packet.dport),
-                    *(packet.icmp_type, packet.icmp_code, mark & known_bit != 0, reply, quoting),
+                    where.hook,
+                    where.in_interface,
+                    where.out_interface,
+                    packet.protocol,
+                    packet.src,
+                    packet.dst,
+                    packet.sport,
+                    packet.dport,
+                    packet.icmp_type,
+                    packet.icmp_code,
+                    mark & known_bit != 0,
+                    reply,
+                    quoting,
                 )
             )
             totals.count(decision)

@@ -1,7 +1,8 @@
 """The main process: binds the queues, forks the others, replaces what dies. Nothing else.
 
-Law: no asyncio, no threads, nothing foreign is parsed. It waits in one place only, for a signal. It holds the queues and
-both ends of every channel, so whoever is replaced finds everything where its predecessor left it.
+Law: no asyncio, no threads, nothing foreign is parsed. It waits in one place only, for a signal. It holds the queues
+and both ends of every channel, so whoever is replaced finds everything where its predecessor left it. Nothing that a
+child does ends it.
 """
 
 import gc
@@ -18,7 +19,7 @@ from time import monotonic
 import msgspec
 
 from calicod.daemon import worker
-from calicod.daemon.channel import ControlEnd, SupervisorEnd, keeper_pair, worker_pair
+from calicod.daemon.channel import ControlEnd, End, KeeperEnd, SupervisorEnd, keeper_pair, worker_pair
 from calicod.daemon.confinement import die_with
 from calicod.daemon.worker import Seat
 from calicod.errors import CalicodError
@@ -66,6 +67,13 @@ class Child:
         self.pid = 0
         self.due = 0.0
         self._deaths: list[float] = []
+
+    def start(self) -> None:
+        """Begins it; when no process is to be had (EAGAIN, ENOMEM), that counts as a death."""
+        try:
+            self.pid = self.begin()
+        except OSError:
+            self.died(monotonic())
 
     def died(self, now: float) -> None:
         """Not running any more; due at once, or later when it dies over and over."""
@@ -137,7 +145,7 @@ class Keeper:
         for child in self._children():
             gone_for_good = child is self._supervisor and self._stopping_until is not None
             if not child.pid and child.due <= now and not gone_for_good:
-                child.pid = child.begin()
+                child.start()
 
     def _wait(self) -> None:
         """Waits for one signal, or until a child or the end of the patience with the supervisor is due."""
@@ -182,8 +190,7 @@ class Keeper:
         self._keeper_end.send(WorkerDied(number, pid, status, describe(status)))
 
     def _supervisor_ended(self, pid: int, status: int) -> None:
-        for message in self._keeper_end.messages():
-            self._ready |= isinstance(message, Ready)
+        self._ready |= heard_ready(self._keeper_end)
         if self._stopping_until is not None:
             self._exit_code = max(0, status)
         elif not self._ready and 0 <= status < FAILED:
@@ -200,7 +207,8 @@ class Keeper:
     def _be_worker(self, number: int) -> int:
         seat = self._seats[number]
         leave(queue for queue in self._queues if queue not in {seat.original, seat.reply})
-        for end in (*self._worker_ends, *self._channels.workers, self._channels.keeper, self._keeper_end):
+        ends: tuple[End, ...] = (*self._worker_ends, *self._channels.workers, self._channels.keeper, self._keeper_end)
+        for end in ends:
             if end is not seat.channel:
                 end.close()
         for number_of in STOPPING | FORWARDED:
@@ -211,7 +219,8 @@ class Keeper:
 
     def _be_supervisor(self) -> int:
         leave(self._queues)
-        for end in (*self._worker_ends, self._keeper_end):
+        ends: tuple[End, ...] = (*self._worker_ends, self._keeper_end)
+        for end in ends:
             end.close()
         for number in (*FORWARDED, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
@@ -265,6 +274,19 @@ def leave(queues: Iterable[Queue]) -> None:
     """Lets go of queues that this process does not read: they must end with the keeper."""
     for queue in queues:
         queue.leave()
+
+
+def heard_ready(end: KeeperEnd) -> bool:
+    """Whether a Ready is among what waits; what cannot be read is no reason for the keeper to end."""
+    ready = False
+    while True:
+        try:
+            message = end.receive()
+        except (msgspec.DecodeError, EOFError):  # the keeper holds the other end too: it was an empty message
+            continue
+        if message is None:
+            return ready
+        ready |= isinstance(message, Ready)
 
 
 def describe(status: int) -> str:

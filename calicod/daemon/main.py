@@ -1,6 +1,6 @@
 """The composition root of the daemon: settings to keeper, supervisor and workers.
 
-Law: everything that can be refused is refused here, before the first process is forked and before the kernel is touched.
+Law: everything that can be refused is refused here, before the first process is forked and the kernel is touched.
 """
 
 import asyncio
