@@ -1,12 +1,23 @@
 """Each rule in turn: so plain that it is the specification (semantics 4.4).
 
 Law: nothing is remembered and nothing is skipped. The bitmap engine must give the same Decision for every packet.
+In record mode (`note`) each step is told as it is done; the Decision is the same.
 """
 
 from collections.abc import Iterable
 
 from calicod.engine.cluster import Cluster, join
 from calicod.engine.path import Path, Stage, exempt, exempted, find
+from calicod.engine.record import (
+    Note,
+    PathTaken,
+    PolicyAsked,
+    RuleTried,
+    StageBegun,
+    TierBegun,
+    TierEnded,
+    unheard,
+)
 from calicod.engine.result import DOWN, NO_PROFILE, Result, combine, decided, default_reference, hit, rule_reference
 from calicod.fields.sets import Sets
 from calicod.fields.table import FIELDS
@@ -23,8 +34,9 @@ from calicod.ruleset.topology import resolve
 class LinearEngine:
     """Judges packets by one RuleSet on these interfaces."""
 
-    def __init__(self, ruleset: RuleSet, interfaces: Iterable[Interface]) -> None:
+    def __init__(self, ruleset: RuleSet, interfaces: Iterable[Interface], note: Note = unheard) -> None:
         self.ruleset = ruleset
+        self.note = note
         self.sets = Sets(ruleset.ip_sets)
         self.topology = resolve(ruleset, interfaces)
 
@@ -35,10 +47,12 @@ class LinearEngine:
     def decide_cluster(self, packet: Packet) -> Decision:
         """The decision of the whole cluster: egress of the source's endpoint, then ingress of the destination's."""
         leaving, arriving = Cluster(self.ruleset).paths(packet)
-        return join(self.along(leaving, packet), self.along(arriving, packet))
+        first = self.along(leaving, packet)
+        return first if first.verdict is not Verdict.ACCEPT else join(first, self.along(arriving, packet))
 
     def along(self, path: Path, packet: Packet) -> Decision:
         """Stage after stage, until one denies."""
+        self.note(PathTaken(path))
         if path.fixed is not None:
             return path.fixed
         reason = exempt(path, packet, self.ruleset)
@@ -53,6 +67,7 @@ class LinearEngine:
 
     def run(self, stage: Stage, packet: Packet) -> Result:
         """Tiers in order, then profiles in order, then deny; an endpoint that is down refuses before all that."""
+        self.note(StageBegun(stage))
         if not stage.active:
             return DOWN
         program = self.ruleset.programs[stage.program]
@@ -74,6 +89,9 @@ class LinearEngine:
     ) -> Result | None:
         """The result of this tier; None: the next one goes on."""
         enforced = [self.ruleset.policies[i] for i in tier.policies if not self.ruleset.policies[i].staged]
+        if not enforced:
+            return None
+        self.note(TierBegun(tier))
         for policy in enforced:
             rule = self.first_match(policy, direction, packet, hits, logged)
             if rule is None:
@@ -81,9 +99,8 @@ class LinearEngine:
             if rule.action is Action.PASS:
                 return None
             return decided(policy, rule, tuple(hits), tuple(logged))
-        if not enforced:
-            return None
         last = enforced[-1]
+        self.note(TierEnded(last, tier.default_deny))
         if not tier.default_deny:
             hits.append(hit(last, "pass", -1))
             return None
@@ -99,9 +116,11 @@ class LinearEngine:
         logged: list[PolicyReference],
     ) -> CompiledRule | None:
         """The first Allow, Deny or Pass rule that matches; Log rules on the way are noted, a Pass gives a hit."""
-        rules = policy.ingress if direction is Direction.INGRESS else policy.egress
-        for rule in rules:
-            if not all(field.test(rule, packet, self.sets) for field in FIELDS):
+        self.note(PolicyAsked(policy))
+        for rule in policy.ingress if direction is Direction.INGRESS else policy.egress:
+            missed = tuple(field for field in FIELDS if not field.test(rule, packet, self.sets))
+            self.note(RuleTried(rule, missed))
+            if missed:
                 continue
             if rule.action is Action.LOG:
                 logged.append(rule_reference(policy, rule))

@@ -1,0 +1,58 @@
+"""What the linear engine notes on its way, for `explain`.
+
+Law: a step says what was done, in the order in which it was done; none of them decides anything.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from calicod.engine.path import Path, Stage
+from calicod.fields.field import Field
+from calicod.ruleset.program import CompiledPolicy, CompiledRule, TierStep
+
+
+class PathTaken(msgspec.Struct, frozen=True):
+    """The endpoints that the packet has to pass, or the answer to every packet there."""
+
+    path: Path
+
+
+class StageBegun(msgspec.Struct, frozen=True):
+    """An endpoint is asked."""
+
+    stage: Stage
+
+
+class TierBegun(msgspec.Struct, frozen=True):
+    """The enforced policies of a tier come next."""
+
+    tier: TierStep
+
+
+class PolicyAsked(msgspec.Struct, frozen=True):
+    """The rules of a policy, or profile, come next."""
+
+    policy: CompiledPolicy
+
+
+class RuleTried(msgspec.Struct, frozen=True):
+    """`missed`: the fields that did not match, which can tell why; none: the rule matches."""
+
+    rule: CompiledRule
+    missed: tuple[Field, ...]
+
+
+class TierEnded(msgspec.Struct, frozen=True):
+    """No policy of the tier decided: its default action did, told of its last policy."""
+
+    policy: CompiledPolicy
+    denies: bool
+
+
+Step = PathTaken | StageBegun | TierBegun | PolicyAsked | RuleTried | TierEnded
+Note = Callable[[Step], None]
+
+
+def unheard(_: Step) -> None:
+    """Nobody listens."""
