@@ -138,6 +138,13 @@ class Enforcer:
         self.topology = topology
         return Outcome(changed=True, rejudged=not same_policy, revision=self.revision, generation=generation)
 
+    @property
+    def judged_by(self) -> tuple[Enforcement, Steering] | None:
+        """What every worker and the kernel have in force; None while, or since, a change is not finished."""
+        if self._stamped is None or self.steering is None or not self._installed:
+            return None
+        return self._stamped, self.steering
+
     async def repair(self) -> None:
         """Puts the present steering back after another program removed a part of it. Raises CalicodError."""
         async with self._kernel:  # INVARIANT: never while a newer steering is on its way: it would be taken back

@@ -8,7 +8,8 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -19,6 +20,7 @@ from calicod.daemon.answers import Answers
 from calicod.daemon.changes import Changes
 from calicod.daemon.control import Control
 from calicod.daemon.enforcer import Enforcer, Outcome
+from calicod.daemon.farewell import judge_once_more
 from calicod.daemon.guard import Guard
 from calicod.daemon.health import Facts, Health
 from calicod.daemon.keeper import Channels
@@ -44,6 +46,8 @@ SETTLE_SECONDS = 0.03
 RETRY_SECONDS = 2.0
 """How long after a failure the change is tried again."""
 TICK_SECONDS = 1.0
+CHANGE_SECONDS = 10.0
+"""How long the end waits for a change that is under way."""
 OTHERS_TICKS = 30
 """Rules of others are read for clashes at every so many ticks."""
 
@@ -82,7 +86,8 @@ class Supervisor:
         self.files = watch(self.sources.paths)
         self.health = Health()
         self.answers = Answers(self)
-        self.changing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._replaced = False
         self._ready = False
 
@@ -100,9 +105,7 @@ class Supervisor:
         ended = asyncio.create_task(self.stopping.wait())
         await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
         notify(STOPPING)
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
+        results = await self._end(tasks)
         await control.stop()
         self.reporter.emit(ev.DaemonStopped(reason="asked to stop" if self.stopping.is_set() else "failure"))
         self.reporter.close()
@@ -110,6 +113,22 @@ class Supervisor:
             if isinstance(result, Exception):
                 raise result
         return 0
+
+    async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> list[BaseException | None]:
+        """Lets a change come to its end, and judges live flows once more before nobody answers the queues."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CHANGE_SECONDS):
+                await self._idle.wait()
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        if (judged_by := self.enforcer.judged_by) is not None:
+            try:
+                done = await asyncio.to_thread(judge_once_more, *judged_by)
+                log.info("flows.rejudged", flows=done.flows, renewed=done.renewed)
+            except (CalicodError, OSError) as failure:
+                log.error("flows.unjudged", error=str(failure))  # noqa: TRY400  the place in our code is of no use
+        return results
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         for number, action in (
@@ -203,13 +222,13 @@ class Supervisor:
         while rest is not None:
             notify(ALIVE)
             await asyncio.sleep(rest)
-        await self.stopping.wait()
+        await asyncio.Event().wait()
 
     async def _reconcile(self) -> None:
         """Serves the wishes one after the other; a failure is told, kept in the status and tried again."""
         while True:
             wish, waiting = await self.changes.next(SETTLE_SECONDS)
-            self.changing = True
+            self._idle.clear()
             try:
                 await self._change(reread=wish.reread or self.reading is None)
                 self.failure = ""
@@ -217,7 +236,8 @@ class Supervisor:
                 log.error("policy.failed", error=str(failure))  # noqa: TRY400  the place in our code is of no use
                 self.failure = str(failure)
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, lambda: self.changes.ask(reread=True))
-            self.changing = False
+            finally:
+                self._idle.set()
             self.judge_health()
             answer = Reloaded(
                 revision=self.enforcer.revision,
@@ -281,7 +301,7 @@ class Supervisor:
 
     def judge_health(self) -> None:
         """Judges by what is known now; tells a change."""
-        late = () if self.changing else self.workers.late(self.enforcer.revision)
+        late = self.workers.late(self.enforcer.revision) if self._idle.is_set() else ()
         facts = Facts(
             ready=self._ready,
             failure=self.failure,

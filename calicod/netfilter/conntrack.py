@@ -55,6 +55,7 @@ __all__ = [
     "lookup",
     "parse",
     "set_mark",
+    "set_marks",
 ]
 
 GROUP_NEW, GROUP_DESTROY = 1, 3
@@ -134,8 +135,15 @@ def lookup(flow: FlowTuple, zone: int = 0) -> Flow | None:
 
 def set_mark(flow: Flow, mark: int, mask: int) -> bool:
     """Writes the bits of `mask`; False when the connection is no more."""
+    return set_marks([flow], mark, mask) == 1
+
+
+def set_marks(flows: Iterable[Flow], mark: int, mask: int) -> int:
+    """Writes the bits of `mask` of each; how many there still were."""
+    # INVARIANT: all are read before one is written: a dump that is changed under way may show a connection twice.
+    found = list(flows)
     with Netlink(NETLINK_NETFILTER) as netlink:
-        return _write(netlink, [flow], mark, mask) == 1
+        return sum(_write(netlink, found[at : at + BATCH], mark, mask) for at in range(0, len(found), BATCH))
 
 
 def clear(mark: int, mask: int, bits: int | None = None) -> int:
@@ -143,12 +151,12 @@ def clear(mark: int, mask: int, bits: int | None = None) -> int:
 
     With a generation's stamp and mask, and our connection mask as bits: no connection bears that generation any more.
     """
-    return _clear(dump(mark, mask), mask if bits is None else bits)
+    return set_marks(dump(mark, mask), 0, mask if bits is None else bits)
 
 
 def clear_all(mask: int) -> int:
     """Zeroes the bits of `mask` of every connection; how many had one."""
-    return _clear((flow for flow in dump() if flow.mark & mask), mask)
+    return set_marks((flow for flow in dump() if flow.mark & mask), 0, mask)
 
 
 def enable_accounting(root: Path = SYSCTLS) -> tuple[Setting, ...]:
@@ -178,16 +186,6 @@ def _switch(path: Path, value: str) -> Setting | None:
     except OSError as error:
         return Setting(path.name, before, before, error.strerror or str(error))
     return Setting(path.name, before, value)
-
-
-def _clear(flows: Iterable[Flow], bits: int) -> int:
-    """Reads before it writes: a dump that is changed under way may show a connection twice or not at all."""
-    changed = 0
-    found = list(flows)
-    with Netlink(NETLINK_NETFILTER) as netlink:
-        for start in range(0, len(found), BATCH):
-            changed += _write(netlink, found[start : start + BATCH], 0, bits)
-    return changed
 
 
 def _write(netlink: Netlink, flows: list[Flow], mark: int, mask: int) -> int:
