@@ -56,14 +56,10 @@ class Queue:
         try:
             self._queue = NetfilterQueue()
             self._queue.bind(number, self._take, length, range=COPY_BYTES, sock_len=SOCKET_BYTES)
+            self._prepare(length)
         except OSError as error:
             raise _refused(number, error) from error
         _bound.append(self._queue)
-        with self._socket() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, length * BYTES_PER_PACKET // 2)  # the kernel doubles it
-            # without it one full buffer makes the kernel refuse every packet until all that waits was read
-            sock.setsockopt(SOL_NETLINK, NETLINK_NO_ENOBUFS, 1)
-        self._configure()
 
     def fileno(self) -> int:
         """The netlink socket."""
@@ -139,6 +135,13 @@ class Queue:
                     return number
                 sock.recv(PEEK_BYTES, socket.MSG_DONTWAIT)
 
+    def _prepare(self, length: int) -> None:
+        with self._socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, length * BYTES_PER_PACKET // 2)  # the kernel doubles it
+            # without it one full buffer makes the kernel refuse every packet until all that waits was read
+            sock.setsockopt(SOL_NETLINK, NETLINK_NO_ENOBUFS, 1)
+        self._configure()
+
     def _configure(self) -> None:
         self._send(netlink.flags_message(self.number, self._flags, netlink.GSO | netlink.FAIL_OPEN))
 
@@ -166,7 +169,9 @@ def require() -> None:
 
 def _refused(number: int, error: OSError) -> CalicodError:
     """Why the queue could not be bound, and what to do."""
-    taken = read_counters().get(number)
+    taken = None
+    with suppress(OSError):  # the table is root's
+        taken = read_counters().get(number)
     if taken is None:
         hint = "calicod needs CAP_NET_ADMIN in this network namespace"
         return CalicodError("K043", f"queue {number} cannot be bound: {error}", hint=hint, exit_code=4)
