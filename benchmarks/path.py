@@ -69,37 +69,42 @@ COMMIT
 """
 
 
-def policies(count: int) -> str:
-    """`count` policies on the endpoint: all but the last allow other ports and sources; the last allows everything."""
-    documents = [
-        """apiVersion: v1
+ENDPOINT = """apiVersion: v1
 kind: Namespace
 metadata: {name: bench}
-""",
-        """apiVersion: projectcalico.org/v3
+---
+apiVersion: projectcalico.org/v3
 kind: WorkloadEndpoint
 metadata: {name: n1-cni-w1-eth0, namespace: bench, labels: {app: server}}
 spec:
   {node: n1, orchestrator: cni, containerID: w1, endpoint: eth0, interfaceName: caliw1, ipNetworks: [10.7.2.2/32],
    profiles: [kns.bench]}
-""",
-    ]
-    for i in range(count - 1):
-        documents.append(f"""apiVersion: projectcalico.org/v3
-kind: NetworkPolicy
-metadata: {{name: p{i}, namespace: bench}}
-spec:
-  order: {i}
-  selector: app == 'server'
-  ingress:
-  - {{action: Allow, protocol: TCP, source: {{nets: [172.{16 + i % 16}.{i % 256}.0/24]}}, destination: {{ports: [{10000 + i}]}}}}
-""")
-    documents.append("""apiVersion: projectcalico.org/v3
+"""
+
+LAST = """apiVersion: projectcalico.org/v3
 kind: NetworkPolicy
 metadata: {name: last, namespace: bench}
 spec: {order: 1000000, selector: app == 'server', types: [Ingress], ingress: [{action: Allow}]}
-""")
-    return "---\n".join(documents)
+"""
+
+
+def other(number: int) -> str:
+    """A policy that allows what nobody sends."""
+    source = f"172.{16 + number % 16}.{number % 256}.0/24"
+    return f"""apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {{name: p{number}, namespace: bench}}
+spec:
+  order: {number}
+  selector: app == 'server'
+  ingress:
+  - {{action: Allow, protocol: TCP, source: {{nets: [{source}]}}, destination: {{ports: [{10000 + number}]}}}}
+"""
+
+
+def policies(count: int) -> str:
+    """`count` policies on the endpoint: all but the last allow other ports and sources; the last allows everything."""
+    return "---\n".join([ENDPOINT, *(other(number) for number in range(count - 1)), LAST])
 
 
 class Daemon:
@@ -191,6 +196,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--policies", type=int, default=1000)
     parser.add_argument("--steering", default="auto")
+    parser.add_argument("--verbose", action="store_true", help="each pair's figures: calicod/conntrack-only")
     parser.add_argument("--only", default="tcp,http,udp")
     options = parser.parse_args()
     plain, filtered = World("cbp"), World("cbf")
@@ -214,6 +220,8 @@ def main() -> None:
                     got = {world: measure(world) for world in order}
                     pairs.append((got[filtered], got[plain]))
                     time.sleep(0.2)
+                if options.verbose:
+                    print("  " + "  ".join(f"{ours:,.2f}/{theirs:,.2f}" for ours, theirs in pairs))
                 ratio = statistics.median(ours / theirs for ours, theirs in pairs)
                 ours = statistics.median(p[0] for p in pairs)
                 theirs = statistics.median(p[1] for p in pairs)
