@@ -110,6 +110,9 @@ def _read(found: Found) -> Loaded:
         content = _content(found.path)
     except OSError as error:
         return _failed(found.path, (error.strerror or str(error)).lower(), "check the permissions of the file")
+    if len(content) > MAX_TEXT:
+        # What was read is cut off: it may even be a stream of whole documents.
+        return _failed(found.path, f"longer than {MAX_TEXT >> 20} MiB", "split the file", code="Y002")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -124,8 +127,8 @@ def _content(path: str) -> bytes:
         return file.read(MAX_TEXT + 1)
 
 
-def _failed(path: str, problem: str, hint: str | None) -> Loaded:
-    return Loaded(diagnostics=(Diagnostic(code="Y019", message=problem, hint=hint, file=path),), broken=(path,))
+def _failed(path: str, problem: str, hint: str | None, code: str = "Y019") -> Loaded:
+    return Loaded(diagnostics=(Diagnostic(code=code, message=problem, hint=hint, file=path),), broken=(path,))
 
 
 def _undecodable(path: str, content: bytes, error: UnicodeDecodeError) -> Loaded:

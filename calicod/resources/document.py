@@ -21,6 +21,8 @@ Mapping = yaml.MappingNode
 MAX_DEPTH = 64
 """Collections within collections; the deepest Calico resource has 9."""
 MAX_TEXT = 64 << 20
+MAX_NODES = 1_000_000
+"""Values of one file: some 600 MB and seconds, where its text alone would allow thirty times as many."""
 
 PLAIN = ""
 QUOTED = "'"
@@ -30,12 +32,17 @@ _MARKER = re.compile(r"^(?:%[^\n]*\n)*---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _BLANK = re.compile(r"(?:[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z))*\Z")
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
+_TOO_MANY = f"the file has more than {MAX_NODES:,} values"
+_SPLIT = "split the file"
 _HINTS = {
+    _TOO_MANY: _SPLIT,
     "found character that cannot start any token": "indent with spaces; text that begins with @ or ` needs quotes",
     "mapping values are not allowed in this context": "check the indentation, or quote text that contains `: `",
     "did not find expected key": "check the indentation of this line against those above",
     "did not find expected <document start>": "begin each further document with a line `---`",
     "found undefined alias": "text that begins with * needs quotes",
+    "did not find expected alphabetic or numeric character": "text that begins with * or & needs quotes",
+    "control characters are not allowed": "remove it; if there are more, the file is no UTF-8 text",
     "found unexpected end of stream": "close the quotes",
     "found unexpected document indicator": "close the quotes before the next document",
 }
@@ -58,18 +65,28 @@ class _TooDeep(yaml.MarkedYAMLError):
     """Collections nested beyond `MAX_DEPTH`."""
 
 
-class _Composer(CParser):
-    """libyaml's parser; a node's tag is PLAIN, QUOTED or what the text says after `!`."""
+class _TooMany(yaml.MarkedYAMLError):
+    """More than `MAX_NODES` values."""
 
-    def __init__(self, text: str) -> None:
+
+class _Composer(CParser):
+    """libyaml's parser; a node's tag is PLAIN, QUOTED or what the text says after `!`. `left`: nodes it may make."""
+
+    def __init__(self, text: str, left: int = MAX_NODES) -> None:
         super().__init__(text)
+        self.left = left
         self._depth = 0
 
     def descend_resolver(self, parent: Node | None, index: object) -> None:  # the parser's signature
         self._depth += 1
-        if self._depth > MAX_DEPTH:
+        self.left -= 1
+        if self._depth > MAX_DEPTH or self.left < 0:
             mark = parent.start_mark if parent else None
-            raise _TooDeep(problem=f"nested more than {MAX_DEPTH} deep", problem_mark=mark)
+            raise (
+                _TooMany(problem=_TOO_MANY, problem_mark=mark)
+                if self.left < 0
+                else _TooDeep(problem=f"nested more than {MAX_DEPTH} deep", problem_mark=mark)
+            )
 
     def ascend_resolver(self) -> None:
         self._depth -= 1
@@ -100,22 +117,26 @@ def stream(text: str) -> Iterator[Document]:
 
 def salvage(text: str, file: str) -> Iterator[Document | Diagnostic]:
     """Every document of a text that has syntax errors somewhere: each `---` begins anew (YAML 1.2, 9.1.2)."""
+    left = MAX_NODES
     for part, lines_before in _parts(text):
         documents: list[Document] = []
+        parser = _Composer(part, left)
         try:
-            parser = _Composer(part)
             while parser.check_node():
                 documents.append(Document(_root(parser), lines_before))
         except yaml.YAMLError as error:
             yield _diagnostic(error, part, file, lines_before)
+            if isinstance(error, _TooMany):
+                return
         else:
             yield from documents
+        left = parser.left
 
 
 def prepared(text: str, file: str) -> str | Diagnostic:
     """The text as the parser wants it, or why it cannot be had: too long, or not Unicode."""
     if len(text) > MAX_TEXT:
-        return Diagnostic(code="Y002", message=f"longer than {MAX_TEXT >> 20} MiB", file=file)
+        return Diagnostic(code="Y002", message=f"longer than {MAX_TEXT >> 20} MiB", hint=_SPLIT, file=file)
     text = text.removeprefix("\ufeff")
     try:
         text.encode()
@@ -154,7 +175,8 @@ def _diagnostic(error: yaml.YAMLError, part: str, file: str, lines_before: int) 
         line, column = _line_column(encoded.decode(errors="ignore"), None)
         character = error.character if isinstance(error.character, int) else ord(error.character)
         message = f"character U+{character:04X}: {error.reason}"
-        return Diagnostic(code="Y002", message=message, file=file, line=lines_before + line, column=column)
+        hint = _HINTS.get(error.reason)
+        return Diagnostic(code="Y002", message=message, hint=hint, file=file, line=lines_before + line, column=column)
     if not isinstance(error, yaml.MarkedYAMLError):
         return Diagnostic(code="Y001", message=str(error), file=file, line=lines_before + 1, column=1)
     mark = error.problem_mark or error.context_mark
@@ -163,19 +185,26 @@ def _diagnostic(error: yaml.YAMLError, part: str, file: str, lines_before: int) 
     if error.context:
         begun = f" that begins in line {lines_before + error.context_mark.line + 1}" if error.context_mark else ""
         message = f"{problem}, {error.context}{begun}" if error.problem else f"{error.context}{begun}"
-    deep = isinstance(error, _TooDeep) or "nesting depth" in problem
     return Diagnostic(
-        code="Y005" if deep else "Y001",
+        code=_code(error, problem),
         message=message,
-        hint=_tab_hint(part, mark) or _HINTS.get(problem),
+        hint=_line_hint(part, mark) or _HINTS.get(problem),
         file=file,
         line=lines_before + (mark.line if mark else 0) + 1,
         column=(mark.column if mark else 0) + 1,
     )
 
 
-def _tab_hint(part: str, mark: yaml.Mark | None) -> str | None:
-    """The commonest mistake of all has no message of its own."""
+def _code(error: yaml.MarkedYAMLError, problem: str) -> str:
+    if isinstance(error, _TooMany):
+        return "Y002"
+    return "Y005" if isinstance(error, _TooDeep) or "nesting depth" in problem else "Y001"
+
+
+def _line_hint(part: str, mark: yaml.Mark | None) -> str | None:
+    """The commonest mistakes of all have no messages of their own."""
+    if "\ufeff" in part:
+        return "remove the byte order mark (U+FEFF): it may stand only at the beginning of a file"
     lines = part.split("\n") if mark else []
     line = lines[mark.line] if mark and mark.line < len(lines) else ""
     indent = line[: len(line) - len(line.lstrip())]

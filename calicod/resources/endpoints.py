@@ -35,9 +35,15 @@ def _port(node: Node, report: Report) -> EndpointPort | None:
     return make(**read(node, _PORT, report)) if is_mapping(node, report) else None
 
 
+def _interface(node: Node, report: Report) -> str | None:
+    """Of a host endpoint: empty text counts as absent."""
+    return None if node.value == "" else _INTERFACE(node, report)
+
+
+_INTERFACE = interface("P024")
 HOST: Fields = {
     "node": Field("node", required_name("P023", limit=MAX_NAME), required="P023", placeholder=""),
-    "interfaceName": Field("interface_name", interface("P024")),
+    "interfaceName": Field("interface_name", _interface),
     "expectedIPs": Field("expected_ips", list_of(address("P025"), unique=True)),
     "profiles": Field("profiles", _PROFILES),
     "ports": Field("ports", list_of(_port)),
@@ -48,7 +54,7 @@ def host_endpoint(spec: Mapping, metadata: Metadata, report: Report) -> HostEndp
     """A host endpoint, by interface, by address, or `*`."""
     make: Callable[..., HostEndpoint] = HostEndpoint
     found = make(**read(spec, HOST, report), metadata=metadata, place=report.place(report.root))
-    if not found.interface_name and not found.expected_ips and find(spec, "interfaceName") is None:
+    if not any(getattr(find(spec, field), "value", None) for field in ("interfaceName", "expectedIPs")):
         report.error("P022", spec, "at least one of interfaceName and expectedIPs is needed")
     if found.interface_name == "lo":
         report.error("N007", find(spec, "interfaceName") or spec, "a host endpoint on lo is not supported yet")
@@ -143,7 +149,7 @@ WORKLOAD: Fields = {
     "ipv4Gateway": Field("", _gateway(4)),
     "ipv6Gateway": Field("", _gateway(16)),
     "profiles": Field("profiles", _PROFILES),
-    "interfaceName": Field("interface_name", interface("P024"), required="P024", placeholder=""),
+    "interfaceName": Field("interface_name", _INTERFACE, required="P024", placeholder=""),
     "mac": Field("", _mac),
     "ports": Field("ports", list_of(_workload_port)),
     "allowSpoofedSourcePrefixes": Field("allow_spoofed_source_prefixes", list_of(any_network("P027"))),

@@ -67,7 +67,7 @@ def rule_port(node: Node, report: Report) -> Port | None:
 def _checked(ports: PortRange, node: Node, report: Report) -> PortRange | None:
     if ports.first > ports.last:
         hint = f"write {ports.last}:{ports.first}"
-        report.error("R029", node, f"port range {shown(node)} runs backwards", hint=hint)
+        report.error("R029", node, f"port range {quoted(node.value)} runs backwards", hint=hint)
     elif not 1 <= ports.first <= ports.last <= MAX_PORT:
         report.error("R029", node, f"{shown(node)} is out of range, expected ports from 1 to {MAX_PORT}")
     else:

@@ -54,6 +54,11 @@ class Report:
         """The resource is accepted, but probably not what was meant."""
         self._add(Severity.WARNING, code, node, message, hint, field)
 
+    @property
+    def full(self) -> bool:
+        """Whether so much is wrong that no further warning is told; of errors, as many again."""
+        return len(self._findings) >= MAX_FINDINGS
+
     def place(self, node: Node) -> Place:
         """Where a node was written."""
         return Place(self.file, *self.document.position(node))
@@ -85,7 +90,7 @@ class Report:
         self, severity: Severity, code: str, node: Node, message: str, hint: str | None, within: str | int
     ) -> None:
         """`within`: a field that the node lacks, or how many columns into it."""
-        if len(self._findings) >= (MAX_FINDINGS if severity is Severity.WARNING else 2 * MAX_FINDINGS):
+        if self.full and (severity is Severity.WARNING or len(self._findings) >= 2 * MAX_FINDINGS):
             return
         line, column = self.document.position(node)
         path = self._path(node)

@@ -20,6 +20,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,30}|0o[0-7]{1,30}|0x[0-9a-fA-F]{1,30}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _TYPED_START = frozenset("0123456789+-.tTfF")
+_LARGEST = 2**63
 MAX_DIGITS = 400
 MAX_SHOWN = 80
 
@@ -64,10 +65,15 @@ def scalar(node: Node, report: Report, wanted: str, code: str = "Y010") -> str |
         report.error(code, node, f"expected {wanted}, found {shown(node)}")
         return None
     if node.tag not in {PLAIN, QUOTED, f"{TAG}str"}:
-        report.error("Y006", node, f'tag "{node.tag.replace(TAG, "!!")}" is not understood', hint="remove the tag")
+        tag_error(node, report)
         return None
     value: str = node.value
     return value
+
+
+def tag_error(node: Node, report: Report) -> None:
+    """A tag such as `!!python/object` is refused: what it would make of the value is not known."""
+    report.error("Y006", node, f'tag "{node.tag.replace(TAG, "!!")}" is not understood', hint="remove the tag")
 
 
 def text(node: Node, report: Report) -> str | None:
@@ -86,7 +92,7 @@ def integer(node: Node, report: Report) -> int | None:
     value = _number(node, report, "a whole number", "Y010")
     if value is None:
         return None
-    if value != int(value):
+    if value != int(value) or abs(value) > _LARGEST:
         report.error("Y010", node, f"expected a whole number, found {shown(node)}")
         return None
     return int(value)

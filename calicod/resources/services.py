@@ -4,12 +4,14 @@ Law: never ignored: a rule that lost its services would match too much.
 """
 
 from calicod.resources.document import Node
-from calicod.resources.names import required_name
+from calicod.resources.names import MAX_NAME, name, required_name
 from calicod.resources.report import Report
 from calicod.resources.table import Field, find, is_mapping, read
 
-_NAME = required_name("R019", limit=253)
-_TABLE = {"name": Field("name", _NAME, required="R019"), "namespace": Field("namespace", _NAME)}
+_TABLE = {
+    "name": Field("name", required_name("R019", limit=MAX_NAME), required="R019"),
+    "namespace": Field("namespace", name("R019", limit=MAX_NAME)),
+}
 _EXCLUSIVE = ("serviceAccounts", "namespaceSelector", "selector", "notSelector", "nets", "notNets")
 _WRONG_SIDE = {("source", "egress"), ("destination", "ingress")}
 
@@ -27,13 +29,13 @@ def check_services(rule: Node, side: str, direction: str, report: Report) -> Non
     place = find(entity, "services") or entity
     if (side, direction) in _WRONG_SIDE:
         report.error("R020", place, f"services are not allowed in the {side} of an {direction} rule")
-    for name in _EXCLUSIVE:
-        other = find(entity, name)
-        if other is not None and (name == "serviceAccounts" or other.value):
-            report.error("R018", other, f"{name} cannot stand beside services")
-    for name in ("ports", "notPorts"):
-        other = find(entity, name)
+    for field in _EXCLUSIVE:
+        other = find(entity, field)
+        if other is not None and (field == "serviceAccounts" or other.value):
+            report.error("R018", other, f"{field} cannot stand beside services")
+    for field in ("ports", "notPorts"):
+        other = find(entity, field)
         if side == "destination" and other is not None and other.value:
-            report.error("R017", other, f"destination {name} cannot stand beside services")
+            report.error("R017", other, f"destination {field} cannot stand beside services")
     if report.kind == "GlobalNetworkPolicy" and not getattr(find(place, "namespace"), "value", ""):
         report.error("R021", place, "services of a GlobalNetworkPolicy need a namespace", field="namespace")

@@ -4,11 +4,15 @@ Law: after `check` without an error, keys of a mapping are unique scalars, merge
 itself, and all aliases of a file together expand to a bounded number of nodes.
 """
 
-from calicod.resources.document import MAX_DEPTH, PLAIN, Mapping, Node, Scalar, Sequence
+from calicod.resources.document import MAX_DEPTH, PLAIN, TAG, Mapping, Node, Scalar, Sequence
 from calicod.resources.report import Report
+from calicod.resources.scalars import quoted, tag_error
 
 ALIAS_ALLOWANCE = 1_000_000
 """Nodes that aliases of one file may add to those written in it."""
+
+_BEGIN = frozenset({"apiVersion", "kind"})
+_COLLECTIONS = frozenset({PLAIN, f"{TAG}map", f"{TAG}seq"})
 
 
 class Budget:
@@ -33,6 +37,8 @@ def check(root: Node, report: Report, budget: Budget) -> None:
             children = node.value
         else:
             continue
+        if node.tag not in _COLLECTIONS:
+            tag_error(node, report)
         budget.left -= len(children) + 1
         if budget.left < 0:
             report.error("Y004", node, f"aliases expand to more than {ALIAS_ALLOWANCE:,} values")
@@ -62,7 +68,9 @@ def _report_duplicates(node: Mapping, report: Report) -> None:
     for key, value in node.value:
         if key.value in first:
             line, column = report.document.position(first[key.value][0])
-            report.error("Y003", key, f'key "{key.value}" is given twice, first at line {line}, column {column}')
+            hint = "begin each further resource with a line `---`" if key.value in _BEGIN else "remove one of them"
+            message = f"key {quoted(key.value)} is given twice, first at line {line}, column {column}"
+            report.error("Y003", key, message, hint=hint)
         else:
             first[key.value] = (key, value)
     node.value = list(first.values())
