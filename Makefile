@@ -1,10 +1,11 @@
 # Two commands do everything on a fresh Debian 12/13 or Ubuntu 24.04, as root; both set up what is missing first.
-.PHONY: help demo test setup lint clean
+.PHONY: help demo test setup install lint clean
 
 help:
 	@echo 'make demo    real daemon, real traffic, network namespaces of its own: what calicod does, in a minute'
 	@echo 'make test    every check and every test'
 	@echo 'make setup   only the set-up: system packages, .venv, calicod in it'
+	@echo 'make install calicod in /opt/calicod, its unit and its configuration; starts nothing'
 	@echo 'make lint    only the checks that need no packet: ruff, mypy, import-linter'
 	@echo 'make clean   remove .venv and what tools left behind'
 
@@ -18,6 +19,9 @@ test:
 
 setup:
 	@scripts/setup
+
+install:
+	@scripts/setup install
 
 lint:
 	@scripts/setup test
