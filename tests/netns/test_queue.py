@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -251,7 +252,7 @@ def test_a_forked_process_that_leaves_a_queue_does_not_keep_it_alive(space):
         time.sleep(30)
         os._exit(0)
     time.sleep(SHORT)
-    with open(os.devnull) as nothing:
+    with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), bench.interceptor.fileno())  # closes the socket, as the end of this process would
     try:
         with inside(bench.name):

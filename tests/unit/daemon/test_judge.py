@@ -1,0 +1,274 @@
+import socket
+import struct
+
+import msgspec
+import pytest
+
+from calicod.daemon.judge import FAILURE_SECONDS, Judge, Places, Totals, Where
+from calicod.engine.bitmap import BitmapEngine
+from calicod.model.decision import Decision
+from calicod.model.hook import Hook
+from calicod.model.interface import Interface
+from calicod.model.marks import layout
+from calicod.model.record import Record
+from calicod.model.verdict import Reason, Verdict
+from calicod.packet.value import Packet
+from calicod.ruleset.enforcement import Enforcement
+from tests.unit.compiler.build import entity, host, policy, ruleset, tcp_rule, workload
+
+MARKS = layout()
+ETH0, CALI = 2, 3
+INTERFACES = (Interface(ETH0, "eth0", (bytes([192, 0, 2, 1]),)), Interface(CALI, "caliw"), Interface(0, "nowhere"))
+INPUT, FORWARD, OUTPUT = 1, 2, 3
+CLIENT, WORKLOAD, NODE = "192.0.2.10", "10.65.0.2", "192.0.2.1"
+WEB = policy("web", selector="has(web)", ingress=(tcp_rule(destination=entity(ports=(80,))),))
+RULES = ruleset(workload(labels={"web": ""}), host(labels={"web": ""}), WEB)
+
+
+class Bench:
+    """A judge with what it told."""
+
+    def __init__(self, *, fail_open: bool = False) -> None:
+        self.records: list[Record] = []
+        self.totals = Totals()
+        enforcement = Enforcement(revision=7, ruleset=RULES, interfaces=INTERFACES)
+        self.judge = Judge(enforcement, self.totals, self.records.append, known=MARKS.known, fail_open=fail_open)
+
+    def told(self) -> tuple[Record, Decision]:
+        """The only record, and its decision."""
+        (record,) = self.records
+        return record, msgspec.msgpack.decode(record.decision, type=Decision)
+
+
+def ipv4(src: str, dst: str, protocol: int, body: bytes, fragment: int = 0) -> bytes:
+    total = 20 + len(body)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, total, 1, fragment, 64, protocol, 0)
+    return head + socket.inet_aton(src) + socket.inet_aton(dst) + body
+
+
+def tcp(src: str, dst: str, sport: int, dport: int) -> bytes:
+    return ipv4(src, dst, 6, struct.pack("!HHIIBBHHH", sport, dport, 0, 0, 0x50, 2, 0, 0, 0))
+
+
+def unreachable(src: str, dst: str, quoted: bytes) -> bytes:
+    return ipv4(src, dst, 1, struct.pack("!BBHI", 3, 1, 0, 0) + quoted)
+
+
+# What is decided, and what is told of it
+
+
+def test_a_packet_gets_the_verdict_of_policy_and_a_record_that_says_all():
+    bench = Bench()
+
+    verdict = bench.judge.original(tcp(CLIENT, WORKLOAD, 40001, 80), MARKS.known | 1, FORWARD, ETH0, CALI)
+
+    record, decision = bench.told()
+    assert verdict is Verdict.ACCEPT
+    assert (decision.reason, decision.policy.name, decision.policy.rule) == (Reason.RULE, "web", 0)
+    assert msgspec.structs.replace(record, time_ns=0, decision=b"") == Record(
+        0,
+        b"",
+        Hook.FORWARD,
+        "eth0",
+        "caliw",
+        6,
+        socket.inet_aton(CLIENT),
+        socket.inet_aton(WORKLOAD),
+        40001,
+        80,
+        -1,
+        -1,
+        known=True,
+        reply=False,
+        quoted=False,
+    )
+
+
+def test_what_policy_does_not_allow_is_dropped_and_counted():
+    bench = Bench()
+
+    assert bench.judge.original(tcp(CLIENT, WORKLOAD, 40001, 81), 0, FORWARD, ETH0, CALI) is Verdict.DROP
+    assert bench.told()[1].reason is Reason.END_OF_TIER
+    assert (bench.totals.judged, bench.totals.denied, bench.totals.malformed) == (1, 1, 0)
+    assert not bench.records[0].known
+
+
+def test_a_reply_is_judged_and_told_as_the_flow_that_it_answers():
+    bench = Bench()
+
+    verdict = bench.judge.reply(tcp(WORKLOAD, CLIENT, 80, 40001), 0, FORWARD, CALI, ETH0)
+
+    record, _ = bench.told()
+    assert verdict is Verdict.ACCEPT
+    assert (record.in_interface, record.out_interface, record.sport, record.dport) == ("eth0", "caliw", 40001, 80)
+    assert record.reply
+
+
+def test_the_reply_of_a_connection_to_the_host_leaves_by_output_and_is_judged_as_input():
+    bench = Bench()
+
+    assert bench.judge.reply(tcp(NODE, CLIENT, 80, 40001), 0, OUTPUT, 0, ETH0) is Verdict.ACCEPT
+    assert bench.judge.original(tcp(NODE, CLIENT, 80, 40001), 0, OUTPUT, 0, ETH0) is Verdict.DROP
+    assert [record.hook for record in bench.records] == [Hook.INPUT, Hook.OUTPUT]
+
+
+def test_both_directions_of_lo_are_judged_at_output():
+    places = Places({1: "lo"}, reply=True)
+
+    assert places[OUTPUT, 0, 1] == Where(Hook.OUTPUT, "", "lo", known=True)
+
+
+def test_one_decision_is_encoded_once_for_all_its_packets():
+    bench = Bench()
+    for port in (40001, 40002):
+        bench.judge.original(tcp(CLIENT, WORKLOAD, port, 80), 0, FORWARD, ETH0, CALI)
+
+    assert bench.records[0].decision is bench.records[1].decision
+
+
+# Where it cannot be
+
+
+@pytest.mark.parametrize("indexes", [(ETH0, 99), (99, CALI)])
+def test_an_interface_that_is_not_known_yet_lets_nothing_through(indexes):
+    bench = Bench()
+
+    assert bench.judge.original(tcp(CLIENT, WORKLOAD, 40001, 80), 0, FORWARD, *indexes) is Verdict.DROP
+    record, decision = bench.told()
+    assert decision.reason is Reason.UNKNOWN_INTERFACE
+    assert "#99" in {record.in_interface, record.out_interface}
+
+
+@pytest.mark.parametrize("hook", [4, 5, -1])
+def test_a_hook_that_there_is_not_lets_nothing_through(hook):
+    bench = Bench()
+
+    assert bench.judge.original(tcp(CLIENT, NODE, 40001, 80), 0, hook, ETH0, 0) is Verdict.DROP
+
+
+# ICMP errors
+
+
+def test_an_error_in_answer_is_judged_as_the_flow_that_it_quotes():
+    bench = Bench()
+    flow = tcp(CLIENT, WORKLOAD, 40001, 80)
+
+    assert bench.judge.reply(unreachable(WORKLOAD, CLIENT, flow), 0, FORWARD, CALI, ETH0) is Verdict.ACCEPT
+    record, _ = bench.told()
+    assert record.quoted
+    assert (record.protocol, record.sport, record.dport, record.in_interface) == (6, 40001, 80, "eth0")
+
+
+def test_an_error_that_quotes_a_refused_flow_is_refused():
+    bench = Bench()
+    flow = tcp(CLIENT, WORKLOAD, 40001, 81)
+
+    assert bench.judge.reply(unreachable(WORKLOAD, CLIENT, flow), 0, FORWARD, CALI, ETH0) is Verdict.DROP
+
+
+def test_an_error_of_the_clients_quotes_the_reply_and_is_judged_as_the_flow():
+    bench = Bench()
+    reply = tcp(WORKLOAD, CLIENT, 80, 40001)
+
+    assert bench.judge.original(unreachable(CLIENT, WORKLOAD, reply), 0, FORWARD, ETH0, CALI) is Verdict.ACCEPT
+    assert bench.told()[0].dport == 80
+
+
+def test_eight_quoted_bytes_of_transport_are_enough():
+    bench = Bench()
+    flow = tcp(CLIENT, WORKLOAD, 40001, 80)[:28]
+
+    assert bench.judge.reply(unreachable(WORKLOAD, CLIENT, flow), 0, FORWARD, CALI, ETH0) is Verdict.ACCEPT
+
+
+# What cannot be parsed, and what fails
+
+
+NO_PACKETS = {
+    "nothing": b"",
+    "no IP version": b"\x00" * 40,
+    "a header cut short": tcp(CLIENT, WORKLOAD, 40001, 80)[:19],
+    "ports cut off": ipv4(CLIENT, WORKLOAD, 6, b"\x9c\x41"),
+    "a header longer than the packet": b"\x4f" + tcp(CLIENT, WORKLOAD, 40001, 80)[1:],
+    "an error that quotes nothing": unreachable(WORKLOAD, CLIENT, b""),
+    "an error that quotes no packet": unreachable(WORKLOAD, CLIENT, b"\x45\x00\x00"),
+    "an error that quotes the other family": unreachable(WORKLOAD, CLIENT, b"\x60" + bytes(60)),
+}
+
+
+@pytest.mark.parametrize("fail_open", [False, True], ids=["closed", "open"])
+@pytest.mark.parametrize("queue", ["original", "reply"])
+@pytest.mark.parametrize("payload", NO_PACKETS.values(), ids=NO_PACKETS)
+def test_what_cannot_be_parsed_is_dropped_in_every_failure_mode(payload, queue, fail_open):
+    bench = Bench(fail_open=fail_open)
+
+    assert getattr(bench.judge, queue)(payload, 0, FORWARD, CALI, ETH0) is Verdict.DROP
+    assert bench.told()[1].reason is Reason.MALFORMED
+    assert (bench.totals.malformed, bench.totals.denied, bench.totals.failed) == (1, 1, 0)
+
+
+def test_a_malformed_reply_is_told_with_the_addresses_of_its_flow():
+    bench = Bench()
+
+    bench.judge.reply(ipv4(WORKLOAD, CLIENT, 6, b"\x00\x50"), 0, FORWARD, CALI, ETH0)
+
+    record, _ = bench.told()
+    assert (record.src, record.dst, record.in_interface) == (
+        socket.inet_aton(CLIENT),
+        socket.inet_aton(WORKLOAD),
+        "eth0",
+    )
+
+
+@pytest.mark.parametrize("fragment", [0x2000, 0x2001, 1])
+def test_a_fragment_without_its_header_is_dropped_in_every_failure_mode(fragment):
+    for fail_open in (False, True):
+        bench = Bench(fail_open=fail_open)
+
+        piece = ipv4(CLIENT, WORKLOAD, 6, b"\x9c\x41\x00\x50", fragment)
+        assert bench.judge.original(piece, 0, FORWARD, ETH0, CALI) is Verdict.DROP
+        assert bench.told()[1].reason is Reason.FRAGMENT
+
+
+class Broken(BitmapEngine):
+    """An engine with a bug in it."""
+
+    def decide(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
+        raise KeyError(packet.dport)
+
+
+def broken(*, fail_open: bool) -> Bench:
+    bench = Bench(fail_open=fail_open)
+    bench.judge.engine = Broken(RULES, INTERFACES)
+    bench.judge.original = bench.judge._decider(reply=False)
+    bench.judge.reply = bench.judge._decider(reply=True)
+    return bench
+
+
+@pytest.mark.parametrize(("fail_open", "verdict"), [(False, Verdict.DROP), (True, Verdict.ACCEPT)])
+def test_what_the_engine_fails_on_gets_the_verdict_of_the_failure_mode(fail_open, verdict):
+    bench = broken(fail_open=fail_open)
+
+    assert bench.judge.original(tcp(CLIENT, WORKLOAD, 40001, 80), 0, FORWARD, ETH0, CALI) is verdict
+    assert bench.told()[1].reason is Reason.FAILURE
+    assert (bench.totals.judged, bench.totals.failed) == (1, 1)
+
+
+def test_a_malformed_packet_never_meets_the_failure_mode():
+    bench = broken(fail_open=True)
+
+    assert bench.judge.original(b"\x45", 0, FORWARD, ETH0, CALI) is Verdict.DROP
+    assert bench.totals.failed == 0
+
+
+def test_a_failure_is_described_with_the_packets_digest_and_at_most_once_a_second():
+    totals = Totals()
+    totals.fail(KeyError(80), b"abc")
+    totals.fail(KeyError(81), b"abcd")
+    assert totals.last_failure == "KeyError: 80 (packet of 3 bytes, sha256 ba7816bf8f01cfea)"
+
+    totals.described_at -= FAILURE_SECONDS
+    totals.fail(KeyError(82), b"abc")
+
+    assert totals.last_failure.startswith("KeyError: 82")
+    assert totals.failed == 3
