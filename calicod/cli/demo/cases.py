@@ -18,8 +18,8 @@ PACKAGE = Path(__file__).parent.parent.parent
 TRAFFIC = "traffic.jsonl"
 POLICY = "policy.yaml"
 FAMILIES = (4, 6)
-UNTOLD = frozenset({"no-endpoint"})
-"""Reasons of what the kernel never brings up: there is no event."""
+UNTOLD = frozenset({"no-endpoint", "host-to-workload"})
+"""Reasons for which the kernel never brings a packet up: nothing is judged, so there is no event."""
 _FOLDER = re.compile(r"(\d+)-[a-z0-9-]+")
 _NUMBERS = {name.lower(): number for name, number in NAMES.items()}
 _ICMP = {4: ICMP, 6: ICMPV6}

@@ -14,7 +14,6 @@ from typing import TextIO
 import msgspec
 from rich.console import Console
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from calicod.cli.demo.cases import Case, Flow
@@ -25,14 +24,16 @@ from calicod.daemon.state import Status
 
 WORDS = MappingProxyType({"allow": "allowed", "deny": "refused"})
 STYLES = MappingProxyType({"allow": "bold green", "deny": "bold red"})
-UNTOLD = "no endpoint: the kernel is not asked to bring it up, so nothing is judged and nothing told"
+UNTOLD = "is never judged, so there is no event"
+WHAT_WIDTH = len("icmp echo")
 REASONS: Mapping[str, str] = MappingProxyType(
     {
         "end-of-tier": "no rule of it matched, so its tier refuses at the end",
-        "profile": "no policy decides, so the profile does",
-        "no-profile": "no policy and no profile lets it through",
-        "failsafe": "failsafe port",
-        "host-to-workload": "a host may always reach its own pods",
+        "profile": "no policy decides, its profile does",
+        "no-profile": "no policy and no profile allows it",
+        "failsafe": "a port that stays open, so that nobody locks himself out",
+        "no-endpoint": f"what is no endpoint {UNTOLD}",
+        "host-to-workload": f"what a host sends to its own pods {UNTOLD}",
         "endpoint-to-host": "defaultEndpointToHostAction is Drop",
     }
 )
@@ -52,7 +53,10 @@ class Narrator:
     def welcome(self, world: World) -> None:
         """Who plays."""
         self.say("calicod demo: the real daemon judges real packets", "bold")
-        self.say("Everything is in network namespaces of its own; nothing else of this host is touched.\n")
+        self.say("Everything is in network namespaces of its own; nothing else of this host is touched.")
+        families = " and ".join(f"IPv{family}" for family in world.families)
+        self.say(f"Each connection is tried over {families}, unless it says otherwise.\n")
+
         outside = " and ".join(f"{name} {world.address(name, 4)}" for name in (CLIENT, PARTNER))
         inside = by_namespace(world.pods)
         self.say(f"  outside   {outside}", "dim")
@@ -68,29 +72,29 @@ class Narrator:
     def open(self, case: Case) -> None:
         """What the case is about."""
         self._head(case.folder)
-        self.say(case.text)
+        self._paragraph(case.text)
 
     def _head(self, folder: Path) -> None:
         self.console.print()
         self.console.print(Rule(Text(shown(folder), "bold cyan"), align="left", style="cyan"))
 
+    def _paragraph(self, text: str) -> None:
+        self.console.print(Text(text), soft_wrap=False)
+
     def close(self, result: Result) -> None:
         """What came of it: below each rule the connections that it decided."""
+        width = max(len(who(outcome.flow)) for outcome in result.outcomes)
         for decider, outcomes in itertools.groupby(result.outcomes, key=decided_by):
             self.say(f"\n  {decider}", "cyan")
-            table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
             for group in grouped(outcomes):
-                table.add_row(*cells(group))
-            self.console.print(table)
+                self.console.print(line(group, width))
         for text in result.differences:
             self.say(f"  DIFFERS {text}", "bold white on red")
 
     def mistake(self, folder: Path, found: Iterable[str]) -> None:
         """What the daemon says about an example with a mistake."""
         self._head(folder)
-        self.say(
-            "A policy as people mistype it: `name` beside `kind`. The daemon refuses it and says where it belongs:\n"
-        )
+        self._paragraph("A policy as people mistype it, and what the daemon says of it; it enforces no guess.\n")
         for text in found:
             self.say("\n".join(f"  {line}" for line in text.splitlines()), "yellow")
 
@@ -142,22 +146,27 @@ def ruling(outcome: Outcome) -> Ruling:
     return told(outcome.events[0]) if outcome.events else written(outcome.flow)
 
 
-def cells(group: tuple[Outcome, ...]) -> tuple[Text, ...]:
-    """One line below the rule that decided."""
+def line(group: tuple[Outcome, ...], width: int) -> Text:
+    """What became of a flow, below the rule that decided; `width` of the column that says who."""
     flow, verdict = group[0].flow, ruling(group[0]).verdict
-    return (
-        Text(f"   {WORDS[verdict]}", STYLES[verdict]),
-        Text(f"{flow.source} → {flow.target}"),
-        Text(f"{flow.protocol} {flow.port or 'echo'}"),
-        Text(" ".join(f"v{outcome.flow.family}" for outcome in group), "dim"),
-        Text(flow.why, "dim italic"),
+    only = "" if len(group) > 1 else f" (IPv{flow.family} only)"
+    what = f"{flow.protocol} {flow.port or 'echo'}"
+    return Text.assemble(
+        (f"    {WORDS[verdict]}  ", STYLES[verdict]),
+        f"{who(flow):{width}}  {what:{WHAT_WIDTH}}  ",
+        (flow.why + only, "italic"),
     )
+
+
+def who(flow: Flow) -> str:
+    """From whom to whom."""
+    return f"{flow.source} → {flow.target}"
 
 
 def decided_by(outcome: Outcome) -> str:
     """Which rule decided, where it stands, and why where that is not plain."""
-    if not outcome.events:
-        return UNTOLD if not outcome.flow.told else "no event"
+    if outcome.flow.told and not outcome.events:
+        return "there is no event"
     said = ruling(outcome)
     why = REASONS.get(said.reason, said.reason if not said.policy else "")
     if not said.policy:
