@@ -58,6 +58,8 @@ class Channel(Generic[Sent, Received]):
             data = self.socket.recv(MAX_DATAGRAM, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return None
+        except ConnectionResetError as error:  # gone, with messages of ours that it had not read
+            raise EOFError from error
         if not data:
             raise EOFError
         return self._decoder.decode(data)
