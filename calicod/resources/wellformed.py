@@ -86,10 +86,10 @@ def _merge(node: Mapping, report: Report) -> None:
     for mapping in source.value if isinstance(source, Sequence) else [source]:
         if not isinstance(mapping, Mapping):
             report.error("Y010", source, 'merge key "<<" needs a mapping or a list of mappings')
-            return
+            break
         if mapping is node:
             report.error("Y004", source, "an alias leads back to what contains it")
-            return
+            break
         for inherited, value in mapping.value:
             if isinstance(inherited, Scalar):
                 given.setdefault(inherited.value, (inherited, value))
