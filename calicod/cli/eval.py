@@ -6,20 +6,42 @@ code 1 at the end.
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from types import MappingProxyType
+from typing import Annotated, BinaryIO
 
 import click
 import msgspec
 
-from calicod.cli.judging import Judging, address, engine_for, judging_options, protocol_number
+from calicod.cli.judging import (
+    Judging,
+    compiled,
+    judging_options,
+    present,
+    protocol_number,
+    tell_of_lost_hosts,
+    written,
+)
+from calicod.datastore.paths import STDIN
 from calicod.engine.bitmap import BitmapEngine
 from calicod.model.decision import Decision
 from calicod.model.hook import Hook
+from calicod.model.network import V4_LENGTH, parse_address
+from calicod.model.protocol import ICMP, ICMPV6
 from calicod.packet.value import Packet
 
 BATCH = 512
 """Lines written at once."""
 MEMO = 65536
+ABSENT = -1
+
+ENTERING = frozenset({Hook.INPUT, Hook.PREROUTING, Hook.RAW_PREROUTING})
+"""Hooks at which nothing is known of the way out."""
+LEAVING = frozenset({Hook.OUTPUT, Hook.RAW_OUTPUT})
+"""Hooks that a packet reaches from this host itself."""
+OWN_ICMP = MappingProxyType({4: ICMP, 6: ICMPV6})
+
+PortNumber = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+ByteNumber = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class GivenHttp(msgspec.Struct):
@@ -29,7 +51,7 @@ class GivenHttp(msgspec.Struct):
     path: str = ""
 
 
-class GivenPacket(msgspec.Struct, forbid_unknown_fields=True):
+class GivenPacket(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A packet as contract.md describes it; only what it has."""
 
     id: str | int
@@ -39,33 +61,44 @@ class GivenPacket(msgspec.Struct, forbid_unknown_fields=True):
     hook: Hook | None = None
     in_: str = msgspec.field(name="in", default="")
     out: str = ""
-    sport: int = -1
-    dport: int = -1
-    icmp_type: int = -1
-    icmp_code: int = -1
+    sport: PortNumber = ABSENT
+    dport: PortNumber = ABSENT
+    icmp_type: ByteNumber = ABSENT
+    icmp_code: ByteNumber = ABSENT
     http: GivenHttp | None = None
     src_principal: str | None = None
 
 
 @click.command("eval")
 @judging_options
-@click.option("--packets", type=click.File("rb"), required=True, metavar="FILE", help="Packets as JSON Lines; - is stdin.")
+@click.option("--packets", type=click.File("rb"), required=True, metavar="FILE", help="JSON Lines; - is stdin.")
 def command(*, judging: Judging, packets: BinaryIO) -> None:
     """Packets in, decisions out, both JSON Lines, in order.
 
+    A packet is the first of a connection: {"id", "hook", "in", "out", "src", "dst", "protocol", "sport", "dport",
+    "icmp_type", "icmp_code"}, only what it has; with --cluster without hook, in and out. One that is not valid gives
+    its error on its line, and exit code 1 at the end.
+
     \b
-    Example:
-      echo '{"id": 1, "hook": "input", "in": "eth0", "src": "192.0.2.9", "dst": "192.0.2.1",
-             "protocol": "tcp", "dport": 80}' | calicod eval policies.d --node n1 --packets -
+    Examples:
+      calicod eval examples/01-allow-within-namespace --cluster --packets packets.jsonl
+      echo '{"id": 1, "src": "10.65.0.12", "dst": "10.65.0.11", "protocol": "tcp", "dport": 6379}' |
+        calicod eval examples/01-allow-within-namespace --cluster --packets -
+      echo '{"id": 1, "hook": "input", "in": "eth0", "src": "192.0.2.9", "dst": "192.0.2.1", "protocol": 1}' |
+        calicod eval examples/08-host-endpoint-alone --node node --packets -
     """
-    engine = engine_for(judging)
-    failed = False
+    if packets is sys.stdin.buffer and STDIN in judging.paths:
+        raise click.UsageError("standard input can be either --packets or a PATH, not both")
+    ruleset = compiled(written(judging), None if judging.cluster else judging.node)
+    tell_of_lost_hosts(judging, ruleset)
+    engine = BitmapEngine(ruleset, present(judging, ruleset))
     out = sys.stdout.buffer
+    failed = False
     lines: list[bytes] = []
     for line, fine in answers(engine, packets, cluster=judging.cluster):
         failed |= not fine
         lines.append(line)
-        if len(lines) >= BATCH:
+        if len(lines) >= BATCH or not fine:
             out.write(b"".join(lines))
             lines.clear()
     out.write(b"".join(lines))
@@ -78,16 +111,18 @@ def answers(engine: BitmapEngine, lines: BinaryIO, *, cluster: bool) -> Iterator
     decode = msgspec.json.Decoder(GivenPacket).decode
     encode = msgspec.json.Encoder().encode
     tails: dict[int, tuple[bytes, Decision]] = {}
-    decide = decider(engine, cluster=cluster)
+    decide = in_cluster(engine) if cluster else on_node(engine)
     for number, line in enumerate(lines, 1):
         if line.isspace():
             continue
-        given: GivenPacket | None = None
         try:
-            given = decode(line)
+            try:
+                given = decode(line)
+            except msgspec.ValidationError:
+                given = without_nulls(line)
             decision = decide(given)
-        except (msgspec.MsgspecError, ValueError) as error:
-            yield encode({"id": given.id if given else id_of(line), "error": f"line {number}: {error}"}) + b"\n", False
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            yield encode({"id": id_of(line), "error": f"line {number}: {lowered(str(error))}"}) + b"\n", False
             continue
         known = tails.get(id(decision))
         if known is None:
@@ -97,68 +132,96 @@ def answers(engine: BitmapEngine, lines: BinaryIO, *, cluster: bool) -> Iterator
         yield b'{"id":' + encode(given.id) + known[0], True
 
 
-def decider(engine: BitmapEngine, *, cluster: bool) -> Callable[[GivenPacket], Decision]:
-    """Turns a given packet into a Packet and has it judged. The function raises ValueError."""
-    addresses: dict[str, bytes] = {}
+def in_cluster(engine: BitmapEngine) -> Callable[[GivenPacket], Decision]:
+    """Judges both ends of a packet. The function raises ValueError."""
+    make, decide = maker(), engine.decide_cluster
+    return lambda given: decide(make(given))
 
-    def known_address(text: str) -> bytes:
-        found = addresses.get(text)
-        if found is None:
-            if len(addresses) >= MEMO:
-                addresses.clear()
-            found = addresses[text] = address(text)
+
+def on_node(engine: BitmapEngine) -> Callable[[GivenPacket], Decision]:
+    """Judges a packet at its hook. The function raises ValueError."""
+    make, decide = maker(), engine.decide
+
+    def judge(given: GivenPacket) -> Decision:
+        hook, entering, leaving = given.hook, given.in_, given.out
+        if hook is None:
+            raise ValueError("a packet needs `hook`, unless --cluster is given")
+        if not entering and hook not in LEAVING:
+            raise ValueError(f"a packet needs `in` at {hook.value}")
+        if not leaving and hook not in ENTERING:
+            raise ValueError(f"a packet needs `out` at {hook.value}")
+        return decide(make(given), hook, entering, leaving)
+
+    return judge
+
+
+def maker() -> Callable[[GivenPacket], Packet]:
+    """Turns what was given into a Packet, remembering what texts mean. The function raises ValueError."""
+    addresses: dict[str, bytes] = {}
+    protocols: dict[tuple[str | int, int], int] = {}
+
+    def address(text: str) -> bytes:
+        if len(addresses) >= MEMO:
+            addresses.clear()
+        try:
+            found = addresses[text] = parse_address(text)
+        except ValueError:
+            raise ValueError(f'"{text}" is no IP address') from None
         return found
 
-    def packet_of(given: GivenPacket) -> Packet:
-        src, dst = known_address(given.src), known_address(given.dst)
+    def protocol(key: tuple[str | int, int]) -> int:
+        if len(protocols) >= MEMO:
+            protocols.clear()
+        found = protocols[key] = protocol_number(*key)
+        return found
+
+    def make(given: GivenPacket) -> Packet:
+        src = addresses.get(given.src) or address(given.src)
+        dst = addresses.get(given.dst) or address(given.dst)
         if len(src) != len(dst):
             raise ValueError(f"src {given.src} and dst {given.dst} are of different families")
-        for name in ("sport", "dport", "icmp_type", "icmp_code"):
-            if not -1 <= getattr(given, name) <= (65535 if name.endswith("port") else 255):
-                raise ValueError(f"{name} {getattr(given, name)} is out of range")
-        number = protocol_number(given.protocol, 4 if len(src) == 4 else 6)
-        return Packet(
-            4 if len(src) == 4 else 6, number, src, dst, given.sport, given.dport, given.icmp_type, given.icmp_code
-        )
+        family = 4 if len(src) == V4_LENGTH else 6
+        number = protocols.get((given.protocol, family))
+        if number is None:
+            number = protocol((given.protocol, family))
+        if given.icmp_type >= 0 or given.icmp_code >= 0:
+            check_icmp(given, family, number)
+        return Packet(family, number, src, dst, given.sport, given.dport, given.icmp_type, given.icmp_code)
 
-    def in_cluster(given: GivenPacket) -> Decision:
-        return engine.decide_cluster(packet_of(given))
+    return make
 
-    def on_node(given: GivenPacket) -> Decision:
-        if given.hook is None:
-            raise ValueError("a packet needs `hook` unless --cluster is given")
-        return engine.decide(packet_of(given), given.hook, given.in_, given.out)
 
-    return in_cluster if cluster else on_node
+def check_icmp(given: GivenPacket, family: int, number: int) -> None:
+    """Only ICMP of the packet's family has a type, and a code only with it. Raises ValueError."""
+    own = OWN_ICMP[family]
+    if number != own:
+        raise ValueError(f"icmp_type and icmp_code need protocol {own} in IPv{family}, not {number}")
+    if given.icmp_type < 0:
+        raise ValueError("an icmp_code needs an icmp_type")
+
+
+def without_nulls(line: bytes) -> GivenPacket:
+    """The packet of a line, in which null means that it has no such thing. Raises msgspec.ValidationError."""
+    fields = msgspec.json.decode(line)
+    if isinstance(fields, dict):
+        fields = {key: value for key, value in fields.items() if value is not None}
+    return msgspec.convert(fields, GivenPacket)
 
 
 def id_of(line: bytes) -> object:
     """The id of a packet that is not valid, if it can be read."""
     try:
         found = msgspec.json.decode(line)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     return found.get("id") if isinstance(found, dict) else None
 
 
+def lowered(message: str) -> str:
+    """The message without a capital at its head, unless its first word is all capitals."""
+    return message if message[:2].isupper() else message[:1].lower() + message[1:]
+
+
 def tail(decision: Decision) -> bytes:
     """Everything of a decision's line behind its id."""
-    policy = decision.policy
-    return (
-        b","
-        + msgspec.json.encode(
-            {
-                "verdict": decision.verdict.value,
-                "reason": decision.reason.value,
-                "policy": policy,
-                "trace": decision.trace,
-                "logged": decision.logged,
-                "pending": decision.pending,
-                "reporter": decision.reporter,
-                "endpoint": decision.endpoint,
-            }
-        )[1:]
-        + b"\n"
-    )
-
-
+    return b"," + msgspec.json.encode(decision)[1:] + b"\n"

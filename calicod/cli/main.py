@@ -1,14 +1,19 @@
 """The command line: one plain table, each command imported only when it is called.
 
-Law: no command's module is imported for another's sake: `calicod selector` must not pay for the daemon.
+Law: no command's module is imported for another's sake: `calicod selector` must not pay for the daemon. What a user, a
+file or the system did wrong ends in a message and a documented exit code, never in a traceback.
 """
 
+import io
+import os
+import sys
 from importlib import import_module
 from types import MappingProxyType
 
 import click
 
 from calicod import __version__
+from calicod.errors import CalicodError, PolicyError
 
 COMMANDS = MappingProxyType(
     {
@@ -26,6 +31,7 @@ COMMANDS = MappingProxyType(
         "demo": "the whole thing, in network namespaces of its own",
     }
 )
+FAILED = 1
 
 
 class Lazy(click.Group):
@@ -47,6 +53,35 @@ class Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs a command; what went wrong around it becomes a message and an exit code."""
+        try:
+            answer = super().invoke(ctx)
+            sys.stdout.flush()
+        except CalicodError as error:
+            click.echo(str(error), err=True)
+            raise SystemExit(error.exit_code) from error
+        except PolicyError as error:
+            click.echo(str(error), err=True)
+            raise SystemExit(FAILED) from error
+        except BrokenPipeError as error:  # `calicod … | head`: who reads has enough
+            silence()
+            raise SystemExit(FAILED) from error
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            click.echo(f"calicod: {place}{(error.strerror or str(error)).lower()}", err=True)
+            silence()
+            raise SystemExit(FAILED) from error
+        return answer
+
+
+def silence() -> None:
+    """What is still buffered for standard output has nowhere to go: Python must not try again when it exits."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # it is no file, or it is closed
+        return
+
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="calicod")
@@ -56,3 +91,5 @@ def main() -> None:
     Exit: 0 done, 1 the answer is "no" or the input has errors, 2 wrong usage, 3 the daemon cannot be reached,
     4 the kernel or a permission is missing.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of another encoding is no reason to fail

@@ -14,6 +14,7 @@ from calicod.engine.record import (
     PolicyAsked,
     RuleTried,
     StageBegun,
+    StageEnded,
     TierBegun,
     TierEnded,
     unheard,
@@ -42,17 +43,20 @@ class LinearEngine:
 
     def decide(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
         """The decision for a packet at a hook; interfaces by name, "" where the hook has none."""
-        return self.along(find(self.ruleset, self.topology, hook, in_interface, out_interface), packet)
+        path = find(self.ruleset, self.topology, hook, in_interface, out_interface)
+        self.note(PathTaken(path))
+        return self.along(path, packet)
 
     def decide_cluster(self, packet: Packet) -> Decision:
         """The decision of the whole cluster: egress of the source's endpoint, then ingress of the destination's."""
         leaving, arriving = Cluster(self.ruleset).paths(packet)
+        self.note(PathTaken(leaving))
+        self.note(PathTaken(arriving))
         first = self.along(leaving, packet)
         return first if first.verdict is not Verdict.ACCEPT else join(first, self.along(arriving, packet))
 
     def along(self, path: Path, packet: Packet) -> Decision:
         """Stage after stage, until one denies."""
-        self.note(PathTaken(path))
         if path.fixed is not None:
             return path.fixed
         reason = exempt(path, packet, self.ruleset)
@@ -61,6 +65,7 @@ class LinearEngine:
         results: list[Result] = []
         for stage in path.stages:
             results.append(self.run(stage, packet))
+            self.note(StageEnded(results[-1]))
             if results[-1].verdict is not Verdict.ACCEPT:
                 break
         return combine(path, results)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from calicod.engine.path import Path, Stage
+from calicod.engine.result import Result
 from calicod.fields.field import Field
 from calicod.ruleset.program import CompiledPolicy, CompiledRule, TierStep
 
@@ -22,6 +23,12 @@ class StageBegun(msgspec.Struct, frozen=True):
     """An endpoint is asked."""
 
     stage: Stage
+
+
+class StageEnded(msgspec.Struct, frozen=True):
+    """What the endpoint said."""
+
+    result: Result
 
 
 class TierBegun(msgspec.Struct, frozen=True):
@@ -50,7 +57,7 @@ class TierEnded(msgspec.Struct, frozen=True):
     denies: bool
 
 
-Step = PathTaken | StageBegun | TierBegun | PolicyAsked | RuleTried | TierEnded
+Step = PathTaken | StageBegun | TierBegun | PolicyAsked | RuleTried | TierEnded | StageEnded
 Note = Callable[[Step], None]
 
 
