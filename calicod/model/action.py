@@ -9,4 +9,4 @@ class Action(Enum):
     ALLOW = "Allow"
     DENY = "Deny"
     LOG = "Log"
-    PASS = "Pass"
+    PASS = "Pass"  # noqa: S105  # no password: the action

@@ -65,7 +65,7 @@ def layout(packet_mask: int = 0xF0000000, connection_mask: int = 0x0FFF3F00) -> 
     """The layout of steering.md for the default masks, and its like for others. Raises ValueError.
 
     Packet: ACCEPT, REJECT, KNOWN, PREDNAT from the lowest bit up. Connection, from the lowest: interface id (5),
-    filter stage (1), generation (10, or what a narrower mask leaves: 6 at least), judged earlier (1), preDNAT stage (1).
+    filter stage (1), generation (10, or what a narrower mask leaves: 6 at least), judged earlier (1), preDNAT (1).
     """
     if packet_mask & connection_mask:
         raise ValueError("packet_mark_mask and connection_mark_mask overlap")

@@ -11,6 +11,7 @@ import msgspec
 V4_LENGTH = 4
 V6_LENGTH = 16
 V4_MAPPED_PREFIX = bytes(10) + b"\xff\xff"
+V4_MAPPED_BITS = 96
 
 
 class Network(msgspec.Struct, frozen=True, order=True):
@@ -55,7 +56,7 @@ def format_address(address: bytes) -> str:
     '192.0.2.1'
     """
     if len(address) == V4_LENGTH:
-        return "%d.%d.%d.%d" % tuple(address)
+        return f"{address[0]}.{address[1]}.{address[2]}.{address[3]}"
     return str(IPv6Address(address))
 
 
@@ -89,8 +90,8 @@ def parse_network(text: str) -> tuple[Network, bool]:
     length = int(mask) if slash else bits
     if length > bits:
         raise ValueError(f"mask of {text!r} is longer than the address")
-    if bits == V6_LENGTH * 8 and packed.startswith(V4_MAPPED_PREFIX) and length >= 96:
-        packed, bits, length = packed[12:], 32, length - 96
+    if bits == V6_LENGTH * 8 and packed.startswith(V4_MAPPED_PREFIX) and length >= V4_MAPPED_BITS:
+        packed, bits, length = packed[12:], 32, length - V4_MAPPED_BITS
     value = int.from_bytes(packed)
     masked = value >> (bits - length) << (bits - length)
     return Network(masked.to_bytes(bits // 8), length), masked == value

@@ -105,7 +105,7 @@ def test_a_label_of_512_characters_is_the_longest():
 
 @pytest.mark.parametrize("text", ["a = 'b'", "a == b", "has (a)"])
 def test_the_commonest_mistakes_say_what_to_write(text):
-    with pytest.raises(SelectorError, match='expected "=="|in quotes|must not be apart'):
+    with pytest.raises(SelectorError, match=r'expected "=="|in quotes|must not be apart'):
         parse(text)
 
 
