@@ -17,6 +17,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from calicod.cli.demo.cases import Case, Flow
+from calicod.cli.demo.daemon import Daemon
 from calicod.cli.demo.outcome import Outcome, Ruling, rule_name, told, written
 from calicod.cli.demo.trial import Result
 from calicod.cli.demo.world import CLIENT, NODE, PARTNER, World
@@ -108,7 +109,22 @@ class Narrator:
             self.say(f"{sum_up}: {differences} differ from what the policy says", "bold red")
             return
         self.say(f"{sum_up}: each as its policy says, each decision told once, with its rule", "bold green")
+
+    def invite(self) -> None:
+        """What to try next."""
         self.say("Play with one yourself: `calicod demo --case 1 --keep`. All of it as data: `calicod demo --json`.")
+
+    def explain(self, world: World, daemon: Daemon) -> None:
+        """How to play with what is still there."""
+        self.say("\nAll of it stays up until Ctrl-C. In another terminal:\n", "bold")
+        self.say(f"  export CALICOD_SOCKET={daemon.socket}")
+        self.say("  calicod status; calicod endpoints; calicod policies; calicod events -f")
+        self.say(f"  edit the files in {daemon.policies}: what you save is in force at once")
+        self.say("  and speak as anybody here, with `ip netns exec NAMESPACE ping ADDRESS`, `curl`, `nc`:\n")
+        width = max(len(world.space(place)) for place in world.places)
+        for place in world.places:
+            addresses = ", ".join(world.address(place, family) for family in world.families)
+            self.say(f"  {world.space(place):{width}}  {addresses}")
 
 
 def shown(folder: Path) -> str:

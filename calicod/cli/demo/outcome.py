@@ -12,10 +12,11 @@ from calicod.cli.demo import offline
 from calicod.cli.demo.cases import Flow
 from calicod.cli.demo.traffic import ECHO_REQUEST, Attempt, Seen
 from calicod.model.decision import Decision, PolicyReference
-from calicod.model.event import ConnectionAllowed, ConnectionDenied, ConnectionEvent, Event
+from calicod.model.event import ConnectionAllowed, ConnectionCut, ConnectionDenied, Event
 from calicod.model.protocol import protocol_name
 
-Judged = ConnectionAllowed | ConnectionDenied
+Judged = ConnectionAllowed | ConnectionDenied | ConnectionCut
+"""None of the examples cuts a connection: such an event is one too many."""
 Key = tuple[str, str, int, str, int]
 """Protocol, source, its port (or the ICMP type), destination, its port (or -1)."""
 
@@ -103,7 +104,7 @@ def rule_name(rule: int) -> str:
     return f"rule {rule}" if rule >= 0 else "end of tier"
 
 
-def key_of_event(event: ConnectionEvent) -> Key:
+def key_of_event(event: Judged) -> Key:
     """What identifies the flow of an event."""
     sport = event.src_port if event.icmp_type is None else event.icmp_type
     dport = -1 if event.dst_port is None else event.dst_port
@@ -123,7 +124,7 @@ def judged(events: Iterable[Event]) -> dict[Key, tuple[Judged, ...]]:
     """Events of decisions by their flow."""
     found: dict[Key, tuple[Judged, ...]] = {}
     for event in events:
-        if isinstance(event, ConnectionAllowed | ConnectionDenied):
+        if isinstance(event, Judged):
             key = key_of_event(event)
             found[key] = (*found.get(key, ()), event)
     return found

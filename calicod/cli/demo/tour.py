@@ -7,6 +7,7 @@ killed one left is removed by the next. The namespace that it was started in is 
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,6 @@ from calicod.cli.demo.cases import Case, examples, load_cases
 from calicod.cli.demo.daemon import Daemon
 from calicod.cli.demo.narrate import Narrator
 from calicod.cli.demo.report import report
-from calicod.cli.demo.space import inside
 from calicod.cli.demo.traffic import Traffic
 from calicod.cli.demo.trial import Result, Trial, files
 from calicod.cli.demo.world import NODE, World, known_families, pods_of
@@ -175,7 +175,7 @@ def play(tour: Tour, stack: contextlib.ExitStack) -> int:
         tour.narrator.ready(status, time.monotonic() - began)
     code = show(tour, Trial(world, traffic, daemon))
     if tour.keep:
-        explain(world, daemon)
+        (tour.narrator or Narrator(sys.stderr)).explain(world, daemon)
         with contextlib.suppress(Stopped):
             signal.pause()
     return code
@@ -201,6 +201,8 @@ def show(tour: Tour, trial: Trial) -> int:
     seconds = time.monotonic() - began
     if tour.narrator:
         tour.narrator.farewell(results, differences, seconds)
+        if not tour.keep:
+            tour.narrator.invite()
     else:
         click.echo(report(results, said, differences, seconds))
     return 1 if differences else 0
@@ -210,12 +212,3 @@ def mistaken(daemon: Daemon, folder: Path) -> tuple[str, ...]:
     """What the daemon says about an example with a mistake, with the file's own name."""
     rejected = daemon.use(files(folder)).rejected
     return tuple(str(d).replace(f"{daemon.policies}/", "") for d in rejected)
-
-
-def explain(world: World, daemon: Daemon) -> None:
-    """How to play with what is still there."""
-    click.echo(f"\nstill up, until Ctrl-C: policies in {daemon.policies}, events in {daemon.events.path}")
-    click.echo(f"  export CALICOD_SOCKET={daemon.socket}; calicod status; calicod endpoints; calicod events -f")
-    for place in world.places:
-        address = " ".join(world.address(place, family) for family in world.families)
-        click.echo(f"  {place} ({address}): {' '.join(inside(world.space(place), ('COMMAND',)))}")

@@ -4,6 +4,7 @@ Law: what a station answers is what sockets and links saw; nothing here knows wh
 its pipe, so no process outlives this one.
 """
 
+import contextlib
 import itertools
 import subprocess
 import sys
@@ -58,8 +59,9 @@ class Station:
         """One request and its answer. Raises CalicodError when the station is gone."""
         assert self.process.stdin is not None  # noqa: S101  both are pipes
         assert self.process.stdout is not None  # noqa: S101  as above
-        self.process.stdin.write(msgspec.json.encode(request) + b"\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # then there is no answer
+            self.process.stdin.write(msgspec.json.encode(request) + b"\n")
+            self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
             raise failure(f"a process in a namespace ended: exit {self.process.wait()}")
@@ -69,7 +71,8 @@ class Station:
         """Ends the process."""
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # of a request that it never read
+                    pipe.close()
         try:
             self.process.wait(2)
         except subprocess.TimeoutExpired:

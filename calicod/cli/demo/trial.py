@@ -12,11 +12,11 @@ import msgspec
 from calicod.cli.demo.cases import Case
 from calicod.cli.demo.daemon import Daemon
 from calicod.cli.demo.offline import Offline
-from calicod.cli.demo.outcome import Outcome, judged, key_of_attempt
+from calicod.cli.demo.outcome import Judged, Outcome, judged, key_of_attempt
 from calicod.cli.demo.traffic import Attempt, Traffic
 from calicod.cli.demo.world import World
 from calicod.errors import CalicodError
-from calicod.model.event import ConnectionAllowed, ConnectionDenied, Event
+from calicod.model.event import Event
 
 PATIENCE_SECONDS = 3.0
 SETTLE_SECONDS = 0.3
@@ -38,12 +38,13 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Trial:
-    """A world with its traffic and its daemon."""
+    """A world with its traffic and its daemon. `settle_seconds`: how long something too many would still be seen."""
 
-    def __init__(self, world: World, traffic: Traffic, daemon: Daemon) -> None:
+    def __init__(self, world: World, traffic: Traffic, daemon: Daemon, settle_seconds: float = SETTLE_SECONDS) -> None:
         self.world = world
         self.traffic = traffic
         self.daemon = daemon
+        self.settle_seconds = settle_seconds
 
     def run(self, case: Case) -> Result:
         """Brings the case into force and tries every flow of it. Raises CalicodError when it is not accepted."""
@@ -76,12 +77,12 @@ class Trial:
             if settled:
                 return outcomes
             settled = all(outcome.complete for outcome in outcomes) or time.monotonic() > deadline
-            time.sleep(SETTLE_SECONDS if settled else POLL_SECONDS)
+            time.sleep(self.settle_seconds if settled else POLL_SECONDS)
 
 
 def is_of(event: Event, revision: int) -> bool:
     """A decision of this revision or a later one."""
-    return isinstance(event, ConnectionAllowed | ConnectionDenied) and event.revision >= revision
+    return isinstance(event, Judged) and event.revision >= revision
 
 
 def files(folder: Path) -> tuple[Path, ...]:
