@@ -16,7 +16,7 @@ def test_events_show_a_name_or_else_the_number(number, name):
 
 
 def test_udplite_has_ports_that_rules_cannot_name():
-    assert WITH_PORTS - RULE_PORTS == {136}
+    assert {136} == WITH_PORTS - RULE_PORTS
 
 
 def test_a_number_implies_no_family():
