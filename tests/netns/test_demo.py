@@ -25,7 +25,9 @@ from tests.netns.world import World, run
 
 pytestmark = [pytest.mark.netns, pytest.mark.security, pytest.mark.slow]
 DEMO = (sys.executable, "-c", "from calicod.cli.main import main; main()", "demo")
-READY, BETWEEN = "daemon ready", "endpoint-to-host"
+BETWEEN = "endpoint-to-host"
+"""It says so at the end of case 8."""
+WITHOUT_IPV6 = Path(__file__).parent / "without_ipv6.sh"
 SECONDS = 40.0
 STATE = (
     "ip -o link",
@@ -151,6 +153,16 @@ def test_all_of_it_passes_within_a_minute_and_leaves_the_host_as_it_was(host: st
     assert "Y017" in told["mistakes"]["10-mistyped"][0]
     assert state(host) == before
     assert demo.left() == []
+
+
+def test_a_kernel_without_ipv6_is_told_and_the_rest_passes(host: str, tmp_path: Path):
+    without = ["unshare", "--mount", "--propagation", "private", "sh", str(WITHOUT_IPV6), str(tmp_path)]
+    command = ["nsenter", f"--net={NAMESPACES / host}", *without, *DEMO, "--case", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "note: IPv6 is not in this kernel" in done.stdout
+    assert "15 connections" in done.stdout
 
 
 def test_each_decision_is_told_with_its_rule_and_place(start: Callable[..., Demo]):

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from calicod.cli.demo.cases import Case, Flow
+from calicod.cli.demo.cases import FAMILIES, Case, Flow
 from calicod.cli.demo.daemon import Daemon
 from calicod.cli.demo.outcome import Outcome, Ruling, rule_name, told, written
 from calicod.cli.demo.trial import Result
@@ -26,6 +26,12 @@ from calicod.daemon.state import Status
 WORDS = MappingProxyType({"allow": "allowed", "deny": "refused"})
 STYLES = MappingProxyType({"allow": "bold green", "deny": "bold red"})
 UNTOLD = "is never judged, so there is no event"
+TRIED = MappingProxyType(
+    {
+        FAMILIES: "Each connection is tried over IPv4 and IPv6, unless it says otherwise.",
+        FAMILIES[:1]: "This kernel speaks no IPv6: each connection is tried over IPv4 alone.",
+    }
+)
 WHAT_WIDTH = len("icmp echo")
 REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -46,6 +52,7 @@ class Narrator:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._families = len(FAMILIES)
 
     def say(self, text: str, style: str = "") -> None:
         """One line."""
@@ -55,8 +62,9 @@ class Narrator:
         """Who plays."""
         self.say("calicod demo: the real daemon judges real packets", "bold")
         self.say("Everything is in network namespaces of its own; nothing else of this host is touched.")
-        families = " and ".join(f"IPv{family}" for family in world.families)
-        self.say(f"Each connection is tried over {families}, unless it says otherwise.\n")
+        self._families = len(world.families)
+        self.say(TRIED[world.families])
+        self.say("")
 
         outside = " and ".join(f"{name} {world.address(name, 4)}" for name in (CLIENT, PARTNER))
         inside = by_namespace(world.pods)
@@ -88,7 +96,7 @@ class Narrator:
         for decider, outcomes in itertools.groupby(result.outcomes, key=decided_by):
             self.say(f"\n  {decider}", "cyan")
             for group in grouped(outcomes):
-                self.console.print(line(group, width))
+                self.console.print(line(group, width, one_of_two=len(group) < self._families))
         for text in result.differences:
             self.say(f"  DIFFERS {text}", "bold white on red")
 
@@ -162,10 +170,10 @@ def ruling(outcome: Outcome) -> Ruling:
     return told(outcome.events[0]) if outcome.events else written(outcome.flow)
 
 
-def line(group: tuple[Outcome, ...], width: int) -> Text:
+def line(group: tuple[Outcome, ...], width: int, *, one_of_two: bool) -> Text:
     """What became of a flow, below the rule that decided; `width` of the column that says who."""
     flow, verdict = group[0].flow, ruling(group[0]).verdict
-    only = "" if len(group) > 1 else f" (IPv{flow.family} only)"
+    only = f" (IPv{flow.family} only)" if one_of_two else ""
     what = f"{flow.protocol} {flow.port or 'echo'}"
     return Text.assemble(
         (f"    {WORDS[verdict]}  ", STYLES[verdict]),
