@@ -1,0 +1,47 @@
+import msgspec
+import pytest
+
+from calicod.daemon.keeper import Layout
+from calicod.daemon.main import layout_of, run
+from calicod.daemon.settings import parse_settings
+from calicod.errors import CalicodError, PolicyError
+
+
+def test_the_keeper_gets_of_the_settings_what_it_needs(tmp_path):
+    text = """
+run_directory: run
+queue_base: 6000
+queue_length: 100
+workers: 3
+failure_mode: open
+packet_mark_mask: 0x0000f000
+connection_mark_mask: 0x0fff0f00
+"""
+    layout = layout_of(parse_settings(text, str(tmp_path / "calicod.yaml")))
+
+    assert msgspec.structs.asdict(layout) == {
+        "run_directory": tmp_path / "run",
+        "queue_base": 6000,
+        "queue_length": 100,
+        "workers": 3,
+        "marks": layout.marks,
+        "fail_open": True,
+    }
+    assert isinstance(layout, Layout)
+    assert (layout.marks.packet_mask, layout.marks.connection_mask) == (0xF000, 0x0FFF0F00)
+
+
+def test_a_configuration_with_errors_is_refused_before_anything_is_made(tmp_path):
+    config = tmp_path / "calicod.yaml"
+    config.write_text("run_directory: run\nworker: 2\n")
+
+    with pytest.raises(PolicyError):
+        run(config)
+    assert list(tmp_path.iterdir()) == [config]
+
+
+def test_a_configuration_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(CalicodError) as caught:
+        run(tmp_path / "absent.yaml")
+
+    assert (caught.value.code, caught.value.exit_code) == ("C001", 1)
