@@ -18,7 +18,7 @@ PACKAGE = ROOT / "calicod"
 UNIT = ROOT / "tests" / "unit"
 PAGES = ROOT / "docs" / "diagnostics"
 CORE = ("compiler", "engine", "fields", "model", "packet", "resources", "ruleset", "selector")
-CODE = re.compile(r"[YPRNWCK]\d{3}")
+CODE = re.compile(r"[YPRNWCK]\d{3}|http-not-enforced")
 EXAMPLE = re.compile(r"^```ya?ml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 PAGE_LINES = 25
@@ -142,6 +142,7 @@ def test_a_page_is_short_and_titled_with_its_code(code):
 
     assert text.startswith(f"# {code}: ")
     assert len(text.splitlines()) <= PAGE_LINES
+    assert "**The way out.**" in text
 
 
 @pytest.mark.parametrize("code", WRITTEN)
@@ -155,9 +156,15 @@ def test_the_example_of_a_page_triggers_its_code(code):
     if examples and not named:
         assert code in found_in(code, examples[0])
     for file, test in named:
-        source = (ROOT / file).read_text()
-        assert f"def {test}(" in source
-        assert code in source
+        assert code in function_source(ROOT / file, test)
+
+
+def function_source(file: Path, function: str) -> str:
+    """The text of a test, its decorators included."""
+    source = file.read_text()
+    node = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == function)
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return "\n".join(source.splitlines()[first - 1 : node.end_lineno])
 
 
 def found_in(code: str, example: str) -> set[str]:

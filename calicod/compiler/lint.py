@@ -4,13 +4,12 @@ Law: only what is certain from the snapshot alone; a warning changes nothing in 
 are the business of those nodes.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from calicod.compiler.population import Population
 from calicod.compiler.settings import CLUSTER_WIDE, OF_NODE, in_force, prefixes
 from calicod.errors import Diagnostic, Severity
-from calicod.model.action import Action
-from calicod.resources.kinds import Resource, Rule, WorkloadEndpoint
+from calicod.resources.kinds import Resource, WorkloadEndpoint
 from calicod.resources.snapshot import Snapshot
 from calicod.ruleset.program import HostSettings
 from calicod.selector.tree import All
@@ -53,19 +52,6 @@ def ghost_tiers(snapshot: Snapshot, _node: str | None, _population: Population) 
             )
 
 
-def passing_profiles(snapshot: Snapshot, _node: str | None, _population: Population) -> Iterator[Diagnostic]:
-    """D10."""
-    for profile in snapshot.profiles:
-        for direction, rules in (("ingress", profile.ingress), ("egress", profile.egress)):
-            for index in _passes(rules):
-                path = f"spec.{direction}[{index}].action"
-                yield warning("W051", profile, path, '"Pass" in a profile goes on with the next profile')
-
-
-def _passes(rules: Iterable[Rule]) -> Iterator[int]:
-    return (index for index, rule in enumerate(rules) if rule.action is Action.PASS)
-
-
 def missing_profiles(snapshot: Snapshot, _node: str | None, population: Population) -> Iterator[Diagnostic]:
     """Semantics 1.9: a profile that does not exist denies everything that reaches it."""
     names = {profile.metadata.name for profile in snapshot.profiles}
@@ -77,16 +63,11 @@ def missing_profiles(snapshot: Snapshot, _node: str | None, population: Populati
 
 
 def ignored_workloads(_snapshot: Snapshot, _node: str | None, population: Population) -> Iterator[Diagnostic]:
-    """Semantics 1.10."""
+    """Semantics 1.10; of one without addresses the loader has told."""
+    message = "foreign source prefixes are not allowed on this host: the endpoint is ignored, its traffic dropped"
+    hint = "set workloadSourceSpoofing: Any in the FelixConfiguration, or remove the prefixes"
     for workload in population.ignored:
-        if not workload.ip_networks:
-            message = "a workload endpoint without addresses is ignored: all traffic of its interface is dropped"
-            yield warning("W053", workload, "spec.ipNetworks", message, "list its addresses, such as 10.65.0.2/32")
-        elif workload.allow_spoofed_source_prefixes:
-            message = (
-                "foreign source prefixes are not allowed on this host: the endpoint is ignored, its traffic dropped"
-            )
-            hint = "set workloadSourceSpoofing: Any in the FelixConfiguration, or remove the prefixes"
+        if workload.allow_spoofed_source_prefixes:
             yield warning("W054", workload, "spec.allowSpoofedSourcePrefixes", message, hint)
 
 
@@ -131,7 +112,6 @@ def _workloads(population: Population) -> Iterator[WorkloadEndpoint]:
 
 LINTS: tuple[Lint, ...] = (
     ghost_tiers,
-    passing_profiles,
     missing_profiles,
     ignored_workloads,
     foreign_interfaces,

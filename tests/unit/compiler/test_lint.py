@@ -14,10 +14,7 @@ FELIX = FelixConfiguration(metadata=Metadata(name="x"))
     ("code", "resource"),
     [
         ("W050", policy(tier="ghost")),
-        ("W051", profile("p", ingress=(rule("Allow"), rule("Pass")))),
-        ("W051", profile("p", egress=(rule("Pass"),))),
         ("W052", host(profiles=("gone",))),
-        ("W053", workload(addresses=())),
         ("W054", workload(allow_spoofed_source_prefixes=(net("10.0.0.0/8"),))),
         ("W055", workload(interface_name="eth0")),
         ("W057", FelixConfiguration(metadata=Metadata(name="x"), node_selector=parse("has(y)"))),

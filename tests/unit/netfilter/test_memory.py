@@ -8,7 +8,9 @@ from tests.unit.netfilter.contract import CONTRACT, steering
 
 @pytest.mark.parametrize("law", CONTRACT)
 def test_the_memory_installer_keeps_the_contract(law: str) -> None:
-    CONTRACT[law](MemoryInstaller())
+    check = CONTRACT[law]
+
+    check(MemoryInstaller())
 
 
 def test_what_is_missing_is_told_until_the_next_install() -> None:
