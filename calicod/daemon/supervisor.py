@@ -37,6 +37,7 @@ from calicod.model import event as ev
 from calicod.model.record import Applied, Ready, SupervisorDied, WorkerDied
 from calicod.model.steering import Steering
 from calicod.netfilter import clash, conntrack, links
+from calicod.netfilter.installer import Installer
 from calicod.netfilter.probe import choose
 
 log = structlog.get_logger()
@@ -53,14 +54,19 @@ OTHERS_TICKS = 30
 
 
 class Supervisor:
-    """One per daemon. `run` returns the exit code when it was asked to stop; the kernel's rules stay."""
+    """One per daemon. `run` returns the exit code when it was asked to stop; the kernel's rules stay.
 
-    def __init__(self, settings: Settings, channels: Channels, notices: tuple[str, ...]) -> None:
+    `installer`: instead of the one that this host and the settings choose.
+    """
+
+    def __init__(
+        self, settings: Settings, channels: Channels, notices: tuple[str, ...], installer: Installer | None = None
+    ) -> None:
         self.settings = settings
         self.began = time.monotonic()
         self.stopping = asyncio.Event()
         self.changes = Changes()
-        self.installer = choose(settings.steering, settings.marks)
+        self.installer = installer or choose(settings.steering, settings.marks)
         self.notices = [*notices, *self.installer.notices]
         self.sources = Sources(settings.policy_paths, settings.node_name, settings.state_directory)
         self.reading: Reading | None = None

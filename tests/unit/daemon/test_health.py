@@ -1,8 +1,10 @@
-from calicod.daemon.health import DEGRADED, HEALTHY, STARTING, Facts, Health
+from calicod.daemon.health import DEGRADED, HEALTHY, STARTING, Facts, Health, reasons
 from calicod.errors import Diagnostic
 from calicod.model.event import DaemonDegraded, DaemonRecovered
 
-WRONG = Diagnostic(code="R005", message="ports need a protocol", file="web.yaml", line=3, column=5, kind="NetworkPolicy")
+WRONG = Diagnostic(
+    code="R005", message="ports need a protocol", file="web.yaml", line=3, column=5, kind="NetworkPolicy"
+)
 
 
 def facts(*, ready: bool = True, failure: str = "", rejected: tuple[Diagnostic, ...] = ()) -> Facts:
@@ -43,3 +45,22 @@ def test_the_end_of_every_reason_is_told():
 
 def test_a_healthy_start_is_not_told():
     assert Health().judge(facts()) is None
+
+
+def test_what_is_wrong_in_the_kernel_is_a_reason():
+    health = Health()
+    wrong = Facts(
+        ready=True, failure="", rejected=(), late=(1,), unsteered="rules vanish", clash="K015 takes our queue"
+    )
+
+    event = health.judge(wrong)
+
+    assert event == DaemonDegraded(
+        reasons=("worker 1 does not judge by the newest revision yet", "rules vanish", "K015 takes our queue")
+    )
+
+
+def test_several_findings_of_one_resource_count_as_one_resource():
+    other = Diagnostic(code="R006", message="no such key", file="web.yaml", line=4, kind="NetworkPolicy")
+
+    assert reasons(facts(rejected=(WRONG, other)))[0].startswith("1 resource is rejected: web.yaml:3:5")

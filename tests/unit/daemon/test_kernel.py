@@ -1,4 +1,4 @@
-from calicod.daemon.kernel import QueueLoss, new_drops, queue_losses
+from calicod.daemon.kernel import QueueLoss, new_drops, our_queues, queue_losses
 from calicod.daemon.state import QueueState
 
 
@@ -28,3 +28,9 @@ def test_drops_are_told_by_reason_as_differences():
 
 def test_a_drop_counter_that_fell_was_reset_and_counts_from_zero():
     assert new_drops({"invalid": 40}, {"invalid": 3}) == {"invalid": 3}
+
+
+def test_the_queues_of_others_are_not_ours():
+    numbers = set(our_queues(64000, 2))
+
+    assert numbers <= {64000, 64001, 64002, 64003}

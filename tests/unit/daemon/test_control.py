@@ -1,0 +1,133 @@
+import asyncio
+import grp
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from calicod.cli.client import Unreachable, request, stream
+from calicod.daemon import control as module
+from calicod.daemon.control import SOCKET_NAME, Control, Handlers
+
+PATIENCE = 10.0
+
+
+async def following() -> AsyncIterator[bytes]:
+    yield b'{"event":"daemon.started"}\n'
+    await asyncio.Event().wait()
+
+
+async def reloaded() -> object:
+    return {"revision": 7}
+
+
+HANDLERS = Handlers(
+    status=lambda: {"healthy": True},
+    endpoints=lambda: [1],
+    policies=lambda: [2],
+    reload=reloaded,
+    recent=lambda: [b"a\n", b"b\n"],
+    follow=following,
+)
+
+
+def served(folder: Path, ask: Callable[[str], object]) -> tuple[object, tuple[str, ...]]:
+    """What `ask`, in a thread of its own, gets from a server that lives as long as that takes; and its notices."""
+
+    async def serve() -> tuple[object, tuple[str, ...]]:
+        control = Control(folder, HANDLERS)
+        notices = await control.start()
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(ask, str(folder / SOCKET_NAME)), PATIENCE), notices
+        finally:
+            await control.stop()
+
+    return asyncio.run(serve())
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "answer"),
+    [
+        ("/status", "GET", {"healthy": True}),
+        ("/endpoints", "GET", [1]),
+        ("/policies", "GET", [2]),
+        ("/reload", "POST", {"revision": 7}),
+    ],
+)
+def test_each_question_has_its_answer_as_json(tmp_path, target, method, answer):
+    said, _ = served(tmp_path, lambda path: json.loads(request(path, target, method)))
+
+    assert said == answer
+
+
+def test_recent_events_are_lines(tmp_path):
+    assert served(tmp_path, lambda path: request(path, "/events"))[0] == b"a\nb\n"
+
+
+def test_events_that_are_followed_come_one_by_one(tmp_path):
+    assert served(tmp_path, lambda path: next(stream(path, "/events?follow=1")))[0] == b'{"event":"daemon.started"}\n'
+
+
+@pytest.mark.parametrize(("target", "method"), [("/reload", "GET"), ("/status", "POST"), ("/etc/passwd", "GET")])
+def test_nothing_else_is_answered(tmp_path, target, method):
+    def ask(path: str) -> str:
+        with pytest.raises(Unreachable) as caught:
+            request(path, target, method)
+        return str(caught.value)
+
+    assert "it answered 40" in str(served(tmp_path, ask)[0])
+
+
+def test_clients_that_hang_do_not_keep_others_waiting_nor_the_end(tmp_path):
+    def ask(path: str) -> object:
+        hung = [socket.socket(socket.AF_UNIX) for _ in range(30)]
+        for number, client in enumerate(hung):
+            client.connect(path)
+            client.send(b"GET /events?follow=1 HTTP/1.1\r\nHost: c\r\n\r\n" if number % 2 else b"GET /sta")
+        return [request(path, "/status") for _ in range(3)]
+
+    assert served(tmp_path, ask)[0] == [b'{"healthy":true}'] * 3
+
+
+def test_a_socket_that_a_predecessor_left_is_replaced_and_ours_is_removed(tmp_path):
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / SOCKET_NAME))
+
+    assert served(tmp_path, lambda path: request(path, "/status"))[0] == b'{"healthy":true}'
+    assert not (tmp_path / SOCKET_NAME).exists()
+
+
+def mode(path: str) -> tuple[int, int]:
+    about = Path(path).stat()
+    return about.st_mode & 0o777, about.st_gid
+
+
+def test_without_our_group_the_socket_is_for_root_alone_and_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GROUP", "no-such-group-of-ours")
+
+    (found, _), notices = served(tmp_path, mode)
+
+    assert found == 0o600
+    assert notices == ("no group `no-such-group-of-ours`: only root may use the control socket",)
+
+
+def test_with_our_group_the_socket_is_for_root_and_the_group(tmp_path, monkeypatch):
+    group = grp.getgrall()[0]
+    monkeypatch.setattr(module, "GROUP", group.gr_name)
+
+    assert served(tmp_path, mode) == ((0o660, group.gr_gid), ())
+
+
+def test_a_socket_that_may_not_be_given_away_stays_roots_and_it_is_said(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(module, "GROUP", grp.getgrall()[0].gr_name)
+    monkeypatch.setattr(module.os, "chown", refuse)
+
+    (found, _), notices = served(tmp_path, mode)
+
+    assert found == 0o600
+    assert "could not be given to the group" in notices[0]

@@ -1,0 +1,57 @@
+import msgspec
+import pytest
+
+from calicod.daemon.state import EndpointState, PolicyName, PolicyState, QueueState, Reloaded, Status, WorkerState
+from calicod.errors import Diagnostic
+
+WRONG = Diagnostic(code="R005", message="no", file="a.yaml", line=1)
+STATUS = Status(
+    healthy=False,
+    state="degraded",
+    reasons=("why",),
+    node="n1",
+    pid=1,
+    supervisor_pid=2,
+    uptime_seconds=1.5,
+    revision=3,
+    generation=4,
+    resources=5,
+    endpoints=6,
+    steering="iptables-nft",
+    failure_mode="closed",
+    workers=(WorkerState(worker=0, pid=7, revision=3),),
+    queues=(QueueState(queue=5200, waiting=0, queue_dropped=0, user_dropped=0),),
+    drops={"invalid": 1},
+    rejected=(WRONG,),
+    warnings=(),
+    notices=("note",),
+)
+ENDPOINT = EndpointState(
+    type="WorkloadEndpoint",
+    namespace="a",
+    name="w",
+    state="up",
+    interface="cali1",
+    interfaces=("cali1",),
+    addresses=("10.65.0.2",),
+    labels={"a": "b"},
+    ingress=(PolicyName("NetworkPolicy", "default", "a", "p"),),
+    egress=(),
+    profiles=("kns.a",),
+)
+POLICY = PolicyState(
+    kind="NetworkPolicy",
+    tier="default",
+    namespace="a",
+    name="p",
+    file="a.yaml",
+    line=1,
+    ingress_rules=1,
+    egress_rules=0,
+    endpoints=("a/w",),
+)
+
+
+@pytest.mark.parametrize("state", [STATUS, ENDPOINT, POLICY, Reloaded(revision=1, generation=2, rejected=(WRONG,))])
+def test_what_the_daemon_says_of_itself_is_the_same_after_its_way_through_json(state):
+    assert msgspec.json.decode(msgspec.json.encode(state), type=type(state)) == state

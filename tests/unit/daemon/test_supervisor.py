@@ -1,0 +1,253 @@
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from calicod.daemon import supervisor as module
+from calicod.errors import CalicodError
+from calicod.model.record import Ready, SupervisorDied, Swap, WorkerDied
+from calicod.model.steering import Steering
+from calicod.netfilter.memory import MemoryInstaller
+from tests.unit.daemon.control_plane import ControlPlane, namespace
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture(scope="module", autouse=True)
+def apart() -> Iterator[None]:
+    with namespace():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
+
+
+@pytest.fixture
+def plane(tmp_path) -> ControlPlane:
+    made = ControlPlane(tmp_path)
+    made.write()
+    return made
+
+
+class Failing(MemoryInstaller):
+    """Fails as often as it is told to."""
+
+    failures = 0
+
+    def install(self, steering: Steering) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise CalicodError("K013", "the lock is held")
+        super().install(steering)
+
+
+def test_it_is_ready_only_when_every_worker_and_the_kernel_have_the_policy(plane, monkeypatch, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+
+        async def begin() -> None:
+            plane.silent = True
+            async with plane.running():
+                await plane.until(lambda: plane.swaps)
+                assert (plane.status().state, plane.installer.installed) == ("starting", [])
+                with pytest.raises(BlockingIOError):
+                    systemd.recv(100)
+                plane.silent = False
+                plane.supervisor.workers.send(0, Swap(plane.swaps[-1]))
+                await plane.healthy()
+                assert systemd.recv(100).startswith(b"READY=1")
+
+        asyncio.run(begin())
+
+    assert [message for message in plane.keeper.messages() if isinstance(message, Ready)]
+    assert plane.result == 0
+
+
+def test_a_changed_file_is_in_force_by_itself(plane):
+    async def change() -> None:
+        async with plane.running():
+            generation = (await plane.healthy()).generation
+            plane.write("Deny")
+            await plane.until(lambda: plane.status().generation == generation + 1)
+
+    asyncio.run(change())
+
+    assert [event["rejudged"] for event in plane.events("policy.applied")] == [True, True]
+
+
+def test_sighup_reads_everything_again(plane):
+    async def change() -> None:
+        async with plane.running():
+            await plane.healthy()
+            reads = []
+            read = plane.supervisor.sources.read
+            plane.supervisor.sources.read = lambda: reads.append(1) or read()
+            os.kill(os.getpid(), signal.SIGHUP)
+            await plane.until(lambda: reads)
+
+    asyncio.run(change())
+
+    assert len(plane.swaps) == 1
+
+
+def test_what_fails_is_told_tried_again_and_mended(tmp_path):
+    installer = Failing()
+    plane = ControlPlane(tmp_path, installer=installer)
+    plane.write()
+
+    async def change() -> None:
+        async with plane.running():
+            await plane.healthy()
+            installer.failures = 2
+            plane.write("Deny")
+            await plane.until(lambda: plane.events("daemon.recovered"))
+
+    asyncio.run(change())
+
+    assert "the lock is held" in str(plane.events("daemon.degraded")[0]["reasons"])
+    assert plane.installer.steering.generation == 2
+
+
+def test_a_reload_waits_for_what_it_asked_for_and_tells_what_was_rejected(plane):
+    async def change() -> tuple[object, object]:
+        async with plane.running():
+            await plane.healthy()
+            plane.write("Deny")
+            good = await plane.supervisor.answers.reload()
+            plane.write("Deni")
+            return good, await plane.supervisor.answers.reload()
+
+    good, bad = asyncio.run(change())
+
+    assert (good.generation, good.rejected, good.error) == (2, (), "")
+    assert (bad.generation, [d.name for d in bad.rejected]) == (2, ["web"])
+
+
+def test_a_rule_that_takes_our_queue_is_refused_before_anything_is_installed(plane):
+    rule = ("INPUT", "-j", "NFQUEUE", "--queue-num", "5200")
+    subprocess.run(["iptables-nft", "-A", *rule], check=True)
+
+    async def begin() -> None:
+        async with plane.running():
+            await asyncio.sleep(5)
+
+    try:
+        with pytest.raises((CalicodError, TimeoutError)) as caught:
+            asyncio.run(asyncio.wait_for(begin(), 1.0))
+    finally:
+        subprocess.run(["iptables-nft", "-D", *rule], check=True)
+
+    assert "K015" in str(caught.value)
+    assert (plane.installer.installed, plane.swaps) == ([], [])
+
+
+def test_a_successor_tells_of_the_death_before_it_and_does_not_begin_anew(plane):
+    plane.keeper.send(SupervisorDied(77, -9, "killed by SIGKILL"))
+    rule = ("INPUT", "-j", "NFQUEUE", "--queue-num", "5200")
+    subprocess.run(["iptables-nft", "-A", *rule], check=True)
+
+    async def begin() -> tuple[str, ...]:
+        async with plane.running():
+            await plane.until(lambda: plane.events("policy.applied"))
+            return plane.status().reasons
+
+    try:
+        reasons = asyncio.run(begin())
+    finally:
+        subprocess.run(["iptables-nft", "-D", *rule], check=True)
+
+    assert [event["how"] for event in plane.events("daemon.supervisor-died")] == ["killed by SIGKILL"]
+    assert plane.events("daemon.started") == []
+    assert ["K015" in reason for reason in reasons] == [True]
+
+
+def test_a_worker_that_was_replaced_is_told_and_waited_for(plane):
+    async def change() -> None:
+        async with plane.running():
+            await plane.healthy()
+            plane.keeper.send(WorkerDied(0, 4242, -9, "killed by SIGKILL"))
+            await plane.until(lambda: plane.events("daemon.worker-died"))
+            assert plane.status().reasons == ("worker 0 does not judge by the newest revision yet",)
+
+    asyncio.run(change())
+
+    assert plane.status().workers[0].replaced == 1
+
+
+def test_without_its_keeper_it_ends(plane):
+    async def change() -> None:
+        async with plane.running():
+            await plane.healthy()
+            plane.keeper.close()
+            await asyncio.wait_for(plane.supervisor.stopping.wait(), 5)
+
+    asyncio.run(change())
+
+    assert plane.result == 0
+
+
+def test_rules_that_another_program_removed_are_put_back_and_told(plane):
+    async def change() -> None:
+        async with plane.running():
+            await plane.healthy()
+            plane.installer.missing = ("filter INPUT: the jump is gone",)
+            await plane.until(lambda: plane.events("steering.reset"))
+
+    asyncio.run(change())
+
+    (told,) = plane.events("steering.reset")
+    assert (told["missing"], told["restored"]) == (["filter INPUT: the jump is gone"], True)
+    assert plane.installer.missing == ()
+
+
+def test_another_failure_mode_than_before_is_told(plane, tmp_path):
+    async def begin(one: ControlPlane) -> None:
+        async with one.running():
+            await one.healthy()
+
+    asyncio.run(begin(plane))
+    successor = ControlPlane(tmp_path, installer=plane.installer, failure_mode="open")
+    asyncio.run(begin(successor))
+
+    told = [(event["old"], event["new"]) for event in successor.events("daemon.failure-mode-changed")]
+    assert told == [("closed", "open")]
+    assert plane.events("daemon.failure-mode-changed") == []
+
+
+def test_the_watchdog_hears_from_it(plane, monkeypatch, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "100000")
+
+        async def begin() -> None:
+            async with plane.running():
+                await plane.healthy()
+
+        asyncio.run(begin())
+        heard = []
+        while not heard or not heard[-1].startswith(b"STOPPING"):
+            heard.append(systemd.recv(100))
+
+    assert b"WATCHDOG=1" in heard
+
+
+def test_the_end_is_told_and_the_rules_stay(plane):
+    async def begin() -> None:
+        async with plane.running():
+            await plane.healthy()
+
+    asyncio.run(begin())
+
+    assert [event["reason"] for event in plane.events("daemon.stopped")] == ["asked to stop"]
+    assert plane.installer.steering is not None
