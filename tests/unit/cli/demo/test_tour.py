@@ -1,0 +1,99 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from calicod.cli.demo.cases import examples
+from calicod.cli.demo.tour import ENDING, Stopped, chosen, command, ending_in_order
+from calicod.errors import CalicodError
+
+
+def test_all_cases_are_chosen_and_the_example_with_a_mistake():
+    cases, mistakes = chosen(examples(), ())
+
+    assert [case.number for case in cases] == list(range(1, 10))
+    assert [folder.name for folder in mistakes] == ["10-mistyped"]
+
+
+def test_cases_are_chosen_by_number_and_then_without_mistakes():
+    cases, mistakes = chosen(examples(), (7, 2))
+
+    assert [case.number for case in cases] == [2, 7]
+    assert mistakes == ()
+
+
+def test_a_case_that_is_not_there_is_wrong_usage_and_those_that_are_there_are_named():
+    with pytest.raises(CalicodError, match=r"K080 there is no case 11\n  hint: there are 1, 2, 3") as caught:
+        chosen(examples(), (1, 11))
+
+    assert caught.value.exit_code == 2
+
+
+def ended_by(number):
+    """Asks to end while something goes on, and again while that is tidied up."""
+    with ending_in_order():
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            for each in ENDING:
+                os.kill(os.getpid(), each)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_that_asks_to_end_is_an_exception_once(number):
+    before = {each: signal.getsignal(each) for each in ENDING}
+    with pytest.raises(Stopped) as caught:
+        ended_by(number)
+
+    assert caught.value.number == number
+    assert {each: signal.getsignal(each) for each in ENDING} == before
+
+
+def test_while_it_tidies_up_signals_are_not_heard():
+    heard = []
+    with ending_in_order() as tidying_up:
+        tidying_up()
+        os.kill(os.getpid(), signal.SIGTERM)
+        heard.append("the end")
+
+    assert heard == ["the end"]
+
+
+def test_a_signal_that_was_ignored_before_stays_ignored():
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending_in_order():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_who_is_not_root_gets_exit_4_and_what_to_do():
+    demo = [sys.executable, "-c", "from calicod.cli.main import main; main()", "demo"]
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--clear-groups", *demo], capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert done.returncode == 4
+    assert "K083 the demo needs root" in done.stderr
+    assert "sudo calicod demo" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to get as far as the examples")
+def test_a_folder_without_examples_is_wrong_usage(tmp_path):
+    done = CliRunner().invoke(command, ["--examples", str(tmp_path)])
+
+    assert done.exit_code == 2
+    assert "K080" in done.output
+
+
+def test_help_has_examples_and_exit_codes():
+    help_text = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
+
+    assert "calicod demo --case 5 --keep" in help_text
+    assert "Exit:" in help_text and "4 not root" in help_text
