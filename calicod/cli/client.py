@@ -8,12 +8,14 @@ import http
 import http.client
 import os
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 import click
+import msgspec
 
 from calicod.errors import CalicodError
 
@@ -22,7 +24,11 @@ TIMEOUT_SECONDS = 60.0
 """How long an answer may take: a reload waits for every worker and the kernel."""
 CONNECT_SECONDS = 5.0
 
+PEER = struct.Struct("=iII")
+"""`struct ucred`: process, user, group."""
+
 Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
 
 
 class Unreachable(CalicodError):
@@ -46,6 +52,10 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.settimeout(CONNECT_SECONDS)
         self.sock.connect(self._path)
         self.sock.settimeout(self._timeout)
+        _, user, _ = PEER.unpack(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
+        if user not in (0, os.geteuid()):
+            hint = "somebody put a socket of his own there: look who may write to that directory"
+            raise Unreachable(self._path, f"user {user} listens there, not the daemon", hint=hint)
 
 
 def socket_option(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
@@ -64,6 +74,15 @@ def request(path: str, target: str, method: str = "GET") -> bytes:
     """The answer to one request. Raises Unreachable."""
     with closing(UnixConnection(path, TIMEOUT_SECONDS)) as connection:
         return ask(connection, path, target, method).read()
+
+
+def asked(path: str, target: str, kind: type[Answer], method: str = "GET") -> Answer:
+    """The answer to one request, as a value. Raises Unreachable."""
+    try:
+        return msgspec.json.decode(request(path, target, method), type=kind)
+    except msgspec.MsgspecError as error:
+        why = f"its answer is of another version than this command: {error}"
+        raise Unreachable(path, why, hint="restart it after an upgrade: `systemctl restart calicod`") from error
 
 
 def stream(path: str, target: str) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 import click
 import msgspec
 
-from calicod.cli.client import Unreachable, request, socket_option
+from calicod.cli.client import Unreachable, asked, socket_option
 from calicod.daemon.state import EndpointState, PolicyName
 
 
@@ -18,14 +18,13 @@ def command(*, as_json: bool, socket: str) -> None:
       calicod endpoints --json
     """
     try:
-        answer = request(socket, "/endpoints")
+        endpoints = asked(socket, "/endpoints", tuple[EndpointState, ...])
     except Unreachable as error:
         click.echo(str(error), err=True)
         raise SystemExit(3) from error
     if as_json:
-        click.echo(answer.decode())
+        click.echo(msgspec.json.encode(endpoints).decode())
         return
-    endpoints = msgspec.json.decode(answer, type=tuple[EndpointState, ...])
     if not endpoints:
         click.echo("no endpoint on this node: nothing is judged")
     for endpoint in endpoints:

@@ -3,7 +3,7 @@
 import click
 import msgspec
 
-from calicod.cli.client import Unreachable, request, socket_option
+from calicod.cli.client import Unreachable, asked, socket_option
 from calicod.daemon.state import PolicyState
 
 
@@ -18,14 +18,13 @@ def command(*, as_json: bool, socket: str) -> None:
       calicod policies
     """
     try:
-        answer = request(socket, "/policies")
+        policies = asked(socket, "/policies", tuple[PolicyState, ...])
     except Unreachable as error:
         click.echo(str(error), err=True)
         raise SystemExit(3) from error
     if as_json:
-        click.echo(answer.decode())
+        click.echo(msgspec.json.encode(policies).decode())
         return
-    policies = msgspec.json.decode(answer, type=tuple[PolicyState, ...])
     if not policies:
         click.echo("no policy")
     for policy in policies:
@@ -34,10 +33,10 @@ def command(*, as_json: bool, socket: str) -> None:
 
 def lines(policy: PolicyState) -> list[str]:
     """One policy for people."""
-    title = f"{policy.namespace}/{policy.name}" if policy.namespace else policy.name
+    name = f"{policy.namespace}/{policy.name}" if policy.namespace else policy.name
+    title = f"{policy.tier}|{policy.kind} {name} ({policy.file}:{policy.line})"
     return [
-        f"{policy.tier}|{policy.kind} {title} ({policy.file}:{policy.line}): "
-        f"{policy.ingress_rules} ingress and {policy.egress_rules} egress rules",
+        f"{title}: {policy.ingress_rules} ingress and {policy.egress_rules} egress rules",
         f"  selects: {', '.join(policy.endpoints) or 'nothing here'}",
         f"  decided: {policy.allowed} allowed, {policy.denied} denied, {policy.logged} logged",
     ]

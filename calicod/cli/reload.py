@@ -3,7 +3,7 @@
 import click
 import msgspec
 
-from calicod.cli.client import Unreachable, request, socket_option
+from calicod.cli.client import Unreachable, asked, socket_option
 from calicod.daemon.state import Reloaded
 
 
@@ -20,7 +20,7 @@ def command(*, as_json: bool, socket: str) -> None:
       calicod reload
     """
     try:
-        answer = msgspec.json.decode(request(socket, "/reload", method="POST"), type=Reloaded)
+        answer = asked(socket, "/reload", Reloaded, "POST")
     except Unreachable as error:
         click.echo(str(error), err=True)
         raise SystemExit(3) from error

@@ -5,8 +5,8 @@ import time
 import click
 import msgspec
 
-from calicod.cli.client import Unreachable, request, socket_option
-from calicod.daemon.state import Status
+from calicod.cli.client import Unreachable, asked, socket_option
+from calicod.daemon.state import Status, WorkerState
 
 POLL_SECONDS = 0.1
 
@@ -27,7 +27,7 @@ def command(*, wait: float | None, as_json: bool, socket: str) -> None:
     deadline = time.monotonic() + (wait or 0)
     while True:
         try:
-            status = msgspec.json.decode(request(socket, "/status"), type=Status)
+            status = asked(socket, "/status", Status)
         except Unreachable as error:
             if time.monotonic() >= deadline:
                 click.echo(str(error), err=True)
@@ -42,25 +42,30 @@ def command(*, wait: float | None, as_json: bool, socket: str) -> None:
 
 def lines(status: Status) -> list[str]:
     """The answer for people."""
-    out = [
-        f"{status.state}: node {status.node}, revision {status.revision}, generation {status.generation}, "
-        f"{status.resources} resources, {status.endpoints} endpoints here",
-    ]
+    title = f"{status.state}: node {status.node}, revision {status.revision}, generation {status.generation}"
+    out = [f"{title}, {status.resources} resources, {status.endpoints} endpoints here"]
     out += [f"  because: {reason}" for reason in status.reasons]
     out.append(
         f"steering {status.steering}, failure mode {status.failure_mode}, "
         f"up {status.uptime_seconds:.0f} s, keeper {status.pid}, supervisor {status.supervisor_pid}"
     )
-    for w in status.workers:
-        out.append(
-            f"worker {w.worker}: pid {w.pid}, revision {w.revision}, judged {w.judged}, denied {w.denied}, "
-            f"malformed {w.malformed}, failed {w.failed}, records lost {w.records_lost}, replaced {w.replaced} times"
-        )
-    for q in status.queues:
-        out.append(f"queue {q.queue}: {q.waiting} waiting, dropped {q.queue_dropped} full, {q.user_dropped} socket")
+    out += [worker(state) for state in status.workers]
+    out += [
+        f"queue {q.queue}: {q.waiting} waiting, dropped {q.queue_dropped} full, {q.user_dropped} socket"
+        for q in status.queues
+    ]
     out += [f"dropped by the kernel as {reason}: {count}" for reason, count in sorted(status.drops.items())]
     out.append(f"events written {status.events_written}, lost {status.events_lost}")
     out += [f"rejected: {d}" for d in status.rejected]
     out += [str(d) for d in status.warnings]
     out += [f"note: {notice}" for notice in status.notices]
     return out
+
+
+def worker(state: WorkerState) -> str:
+    """One worker for people."""
+    return (
+        f"worker {state.worker}: pid {state.pid}, revision {state.revision}, judged {state.judged}, "
+        f"denied {state.denied}, malformed {state.malformed}, failed {state.failed}, "
+        f"records lost {state.records_lost}, replaced {state.replaced} times"
+    )

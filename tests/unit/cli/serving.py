@@ -1,0 +1,38 @@
+"""A control socket that answers as it is told, in threads of its own."""
+
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+
+@contextmanager
+def serving(path: Path, answers: Mapping[str, object], status: str = "200 OK") -> Iterator[list[str]]:
+    """Listens at `path`; `answers` by target, as JSON (bytes: as they are). Gives the requests that came."""
+    asked: list[str] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    with client:
+                        method, target, *_ = (client.recv(4096).decode() or "- -").split()
+                        asked.append(f"{method} {target}")
+                        held = answers.get(target.partition("?")[0])
+                        body = held if isinstance(held, bytes) else msgspec.json.encode(held)
+                        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n"
+                        client.sendall(head.encode() + body)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        try:
+            yield asked
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
