@@ -1,6 +1,6 @@
 """What a packet's path costs with calicod on it, as a ratio to the same path with conntrack rules only.
 
-    sudo .venv/bin/python benchmarks/path.py [--pairs 9] [--seconds 2] [--policies 1000] [--only http,udp,tcp]
+    sudo .venv/bin/python benchmarks/path.py [--pairs 9] [--seconds 1.5] [--policies 1000] [--only tcp,http,closed,udp]
 
 Two equal worlds of network namespaces (client - node - workload) stand side by side: one node runs the daemon with many
 policies on the workload's endpoint, the other has conntrack-only iptables rules. Measurements alternate between them;
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -108,9 +109,11 @@ def policies(count: int) -> str:
 
 
 class Daemon:
-    def __init__(self, world: World, folder: Path, count: int, variant: str) -> None:
+    """The real one, in a node's namespace; `folder` gets all its files."""
+
+    def __init__(self, world: World, folder: Path, resources: str, variant: str = "auto") -> None:
         (folder / "policies").mkdir()
-        (folder / "policies" / "bench.yaml").write_text(policies(count))
+        (folder / "policies" / "bench.yaml").write_text(resources)
         self.events = folder / "events.jsonl"
         self.socket = folder / "run" / "calicod.sock"
         config = folder / "calicod.yaml"
@@ -121,7 +124,7 @@ class Daemon:
                     "policy_paths": [str(folder / "policies")],
                     "run_directory": str(folder / "run"),
                     "state_directory": str(folder / "state"),
-                    "events": [{"type": "file", "path": str(self.events)}],
+                    "events": [{"type": "file", "path": str(self.events), "max_bytes": 0}],
                     "log_level": "warning",
                     "steering": variant,
                 }
@@ -129,30 +132,61 @@ class Daemon:
         )
         inside = ["ip", "netns", "exec", world.node]
         self.process = subprocess.Popen([*inside, str(CALICOD), "run", "--config", str(config)], start_new_session=True)
-        subprocess.run([str(CALICOD), "status", "--wait", "30", "--socket", str(self.socket)], check=True)
+        subprocess.run([CALICOD, "status", "--wait", "60", "--socket", self.socket], check=True, capture_output=True)
 
-    def pss_megabytes(self) -> float:
-        total = 0
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.getpgid(int(entry.name)) != self.process.pid:
-                    continue
-                for line in (entry / "smaps_rollup").read_text().splitlines():
-                    if line.startswith("Pss:"):
-                        total += int(line.split()[1])
-            except (OSError, ProcessLookupError):
-                continue
-        return total / 1024
+    def processes(self) -> dict[str, int]:
+        """Names and process ids."""
+        asked = subprocess.run(
+            [CALICOD, "status", "--json", "--socket", self.socket], check=True, capture_output=True, text=True
+        )
+        status = json.loads(asked.stdout)
+        workers = {f"worker {worker['worker']}": worker["pid"] for worker in status["workers"]}
+        return {"keeper": status["pid"], "supervisor": status["supervisor_pid"], **workers}
 
-    def count_events(self) -> int:
-        return self.events.read_bytes().count(b"\n") if self.events.exists() else 0
+    def pss_megabytes(self) -> dict[str, float]:
+        """What each process adds to the memory in use; shared pages are divided among those who share them."""
+        sizes = {}
+        for name, pid in self.processes().items():
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            sizes[name] = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
+        return sizes
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """User and system time of each process."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        used = {}
+        for name, pid in self.processes().items():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            used[name] = (int(fields[11]) + int(fields[12])) / ticks
+        return used
+
+    def settle(self) -> int:
+        """Waits until no event comes any more; how long the file is."""
+        before = -1
+        for _ in range(100):
+            size = self.events.stat().st_size
+            if size == before:
+                break
+            before = size
+            time.sleep(0.3)
+        return before
+
+    def told(self, since: int) -> Counter[str]:
+        """The connection events that were written since the file was so long."""
+        with self.events.open("rb") as file:
+            file.seek(since)
+            data = file.read()
+        return Counter({kind: data.count(b'"event":"connection.%s"' % kind.encode()) for kind in ("allowed", "closed")})
 
     def stop(self) -> None:
+        """Asks it to end; its rules end with the namespace."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        self.process.wait(30)
 
 
 class Bench:
+    """Loads; each answers a rate, and how many flows it made (0: they are not counted)."""
+
     def __init__(self, load: str, seconds: float) -> None:
         self.load, self.seconds = load, seconds
 
@@ -170,40 +204,97 @@ class Bench:
         finally:
             server.kill()
 
-    def http(self, world: World) -> float:
+    def _connections(self, world: World, ports: str) -> tuple[float, float]:
+        set_sysctl(world.client, "net/ipv4/ip_local_port_range", ports)
         client = [self.load, "http-client", "10.7.2.2", str(PORT), str(self.seconds), "16"]
-        return float(self._pair(world, [self.load, "http-server", str(PORT)], client)[0].split()[0])
+        rate = float(self._pair(world, [self.load, "http-server", str(PORT)], client)[0].split()[0])
+        return rate, rate * self.seconds
 
-    def udp(self, world: World) -> float:
+    def http(self, world: World) -> tuple[float, float]:
+        """Each connection from a port of its own: none ends for conntrack while this is measured."""
+        return self._connections(world, "1024 65535")
+
+    def closed(self, world: World) -> tuple[float, float]:
+        """From few ports: each new connection ends an old one of the same port for conntrack, which is told."""
+        return self._connections(world, "20000 24095")
+
+    def udp(self, world: World) -> tuple[float, float]:
+        """Each packet a new flow."""
         sender = [self.load, "udp-flows", "10.7.2.2", str(PORT), str(self.seconds), "10.64.0.1"]
-        subprocess.run(["ip", "netns", "exec", world.node, "conntrack", "-F"], capture_output=True, check=False)
         got = self._pair(world, [self.load, "udp-count", str(PORT), str(self.seconds)], sender)[1]
-        return float(got.split()[-1]) / self.seconds
+        return float(got.split()[-1]) / self.seconds, float(got.split()[-1])
 
-    def tcp(self, world: World) -> float:
+    def tcp(self, world: World) -> tuple[float, float]:
+        """One connection."""
         client = ["iperf3", "-c", "10.7.2.2", "-p", str(PORT), "-t", str(self.seconds), "-J"]
         sent = self._pair(world, ["iperf3", "-s", "-p", str(PORT), "--forceflush"], client)[0]
-        return float(json.loads(sent)["end"]["sum_received"]["bits_per_second"]) / 1e9
+        return float(json.loads(sent)["end"]["sum_received"]["bits_per_second"]) / 1e9, 0
 
 
-FLOORS = {"tcp": 0.97, "http": 0.85, "udp": 0.35}
-UNITS = {"tcp": "Gbit/s established", "http": "HTTP connections/s", "udp": "new UDP flows/s delivered"}
+def set_sysctl(namespace: str, path: str, value: str) -> None:
+    subprocess.run(
+        ["ip", "netns", "exec", namespace, "sh", "-c", f"echo '{value}' >/proc/sys/{path}"],
+        check=True,
+        capture_output=True,
+    )
+
+
+FLOORS = {"tcp": 0.97, "http": 0.85, "closed": 0.75, "udp": 0.35}
+UNITS = {
+    "tcp": "Gbit/s established",
+    "http": "HTTP connections/s",
+    "closed": "HTTP connections/s, ends told",
+    "udp": "new UDP flows/s delivered",
+}
+
+
+def forget(world: World) -> None:
+    """No connection of the run before is left."""
+    subprocess.run(["ip", "netns", "exec", world.node, "conntrack", "-F"], capture_output=True, check=False)
+
+
+def measure(kind: str, bench: Bench, worlds: tuple[World, World], daemon: Daemon, pairs: int) -> None:
+    """Prints the ratio of calicod's world, the first, to the other one, and what calicod's processes did for it."""
+    rates: dict[World, list[float]] = {world: [] for world in worlds}
+    flows, told, cpu = 0.0, Counter[str](), Counter[str]()
+    for number in range(pairs):
+        for world in worlds if number % 2 else worlds[::-1]:
+            forget(world)
+            since, used = daemon.settle(), Counter(daemon.cpu_seconds())
+            rate, made = getattr(bench, kind)(world)
+            rates[world].append(rate)
+            if world is worlds[0]:
+                daemon.settle()
+                flows += made
+                told += daemon.told(since)
+                cpu.update({name: seconds - used[name] for name, seconds in daemon.cpu_seconds().items()})
+    ours, theirs = (rates[world] for world in worlds)
+    ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+    verdict = "ok" if ratio >= FLOORS[kind] else "BELOW"
+    print(
+        f"{UNITS[kind]}: {statistics.median(ours):,.2f} of {statistics.median(theirs):,.2f} conntrack-only, "
+        f"ratio {ratio:.3f} (floor {FLOORS[kind]}) {verdict}"
+    )
+    print("   pairs: " + "  ".join(f"{a:,.1f}/{b:,.1f}" for a, b in zip(ours, theirs, strict=True)))
+    if flows:
+        shares = ", ".join(f"{name} {count / flows:.2f}" for name, count in sorted(told.items()))
+        costs = ", ".join(f"{name} {seconds / flows * 1e6:.1f} us" for name, seconds in sorted(cpu.items()))
+        print(f"   events for each flow: {shares}; CPU for each flow: {costs}", flush=True)
 
 
 def main() -> None:
+    """Builds, measures, removes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--policies", type=int, default=1000)
     parser.add_argument("--steering", default="auto")
-    parser.add_argument("--verbose", action="store_true", help="each pair's figures: calicod/conntrack-only")
-    parser.add_argument("--only", default="tcp,http,udp")
+    parser.add_argument("--only", default="tcp,http,closed,udp")
     options = parser.parse_args()
-    plain, filtered = World("cbp"), World("cbf")
+    filtered, plain = World("cbf"), World("cbp")
     with tempfile.TemporaryDirectory() as scratch:
         load = f"{scratch}/load"
         subprocess.run(["gcc", "-O2", "-o", load, str(HERE / "load.c")], check=True)
-        bench = Bench(load, options.seconds)
         daemon = None
         try:
             plain.build()
@@ -211,27 +302,12 @@ def main() -> None:
             subprocess.run(
                 ["ip", "netns", "exec", plain.node, "iptables-restore"], input=BASELINE, text=True, check=True
             )
-            daemon = Daemon(filtered, Path(scratch), options.policies, options.steering)
+            daemon = Daemon(filtered, Path(scratch), policies(options.policies), options.steering)
             for kind in options.only.split(","):
-                measure = getattr(bench, kind)
-                pairs = []
-                for n in range(options.pairs):
-                    order = [plain, filtered] if n % 2 == 0 else [filtered, plain]
-                    got = {world: measure(world) for world in order}
-                    pairs.append((got[filtered], got[plain]))
-                    time.sleep(0.2)
-                if options.verbose:
-                    print("  " + "  ".join(f"{ours:,.2f}/{theirs:,.2f}" for ours, theirs in pairs))
-                ratio = statistics.median(ours / theirs for ours, theirs in pairs)
-                ours = statistics.median(p[0] for p in pairs)
-                theirs = statistics.median(p[1] for p in pairs)
-                print(
-                    f"{UNITS[kind]}: {ours:,.2f} of {theirs:,.2f} conntrack-only, ratio {ratio:.3f} "
-                    f"(floor {FLOORS[kind]}) {'ok' if ratio >= FLOORS[kind] else 'BELOW'}",
-                    flush=True,
-                )
-            print(f"memory of all processes: {daemon.pss_megabytes():.1f} MB PSS (ceiling 150)")
-            print(f"events written: {daemon.count_events():,}")
+                measure(kind, Bench(load, options.seconds), (filtered, plain), daemon, options.pairs)
+            sizes = daemon.pss_megabytes()
+            parts = ", ".join(f"{name} {size:.1f}" for name, size in sizes.items())
+            print(f"memory: {sum(sizes.values()):.1f} MB PSS (ceiling 150): {parts}")
         finally:
             if daemon is not None:
                 daemon.stop()
