@@ -1,7 +1,7 @@
 """The daemon's control socket, asked from a command.
 
-Law: a daemon that cannot be reached is told as `Unreachable` with its remedy, never as an answer; what it streams is given
-on as it comes.
+Law: a daemon that cannot be reached is told as `Unreachable` with its remedy, never as an answer; what it streams is
+given on as it comes.
 """
 
 import http
@@ -31,7 +31,7 @@ Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 
 
-class Unreachable(CalicodError):
+class Unreachable(CalicodError):  # noqa: N818  as it is read: `except Unreachable`
     """The daemon does not answer on its socket (exit code 3)."""
 
     def __init__(self, path: str, why: str, hint: str = "is it running? `systemctl status calicod`") -> None:
