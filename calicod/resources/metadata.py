@@ -73,7 +73,7 @@ def identify(report: Report, kind: str, *, namespaced: bool) -> None:
     report.kind = kind
     metadata = find(report.root, "metadata")
     name = _scalar(metadata, "name") or _scalar(report.root, "name")
-    report.name = _true_name(kind, name, report.root) if name else None
+    report.name = _true_name(kind, report.root) or name
     report.namespace = ""
     if namespaced:
         report.namespace = _scalar(metadata, "namespace") or DEFAULT_NAMESPACE
@@ -84,20 +84,11 @@ def _scalar(node: Node | None, field: str) -> str | None:
     return value.value if isinstance(value, Scalar) else None
 
 
-def _true_name(kind: str, name: str, root: Node) -> str:
-    """The name, but for policies that an older Calico stored with the tier's prefix (semantics 1.1)."""
-    if kind not in POLICY_KINDS or not name.startswith("default."):
-        return name
-    written = _scalar(find(root, "metadata", "annotations"), V3_METADATA)
-    if written:
-        return _name_within(written) or name
-    tier = _scalar(find(root, "spec"), "tier") or "default"
-    return name.removeprefix("default.") if tier == "default" and len(name) > len("default.") else name
-
-
-def _name_within(annotation: str) -> str | None:
+def _true_name(kind: str, root: Node) -> str | None:
+    """The name of a policy that Calico stored under another one, such as with the tier before it (semantics 1.1)."""
+    written = _scalar(find(root, "metadata", "annotations"), V3_METADATA) if kind in POLICY_KINDS else None
     try:
-        return msgspec.json.decode(annotation, type=_V3Name).name or None
+        return msgspec.json.decode(written or "{}", type=_V3Name).name or None
     except msgspec.DecodeError:
         return None
 
@@ -152,7 +143,8 @@ def _checked_name(node: Node, name: object, naming: Naming, report: Report) -> s
         hint = f"write {mended}" if mended != name and re.fullmatch(naming.grammar, mended) else None
         report.error("P001", place, f"{quoted(name)} is not a name: expected {naming.shape}", hint=hint)
     if report.kind in POLICY_KINDS and report.name and report.name != name and place is not node:
-        report.warning("W009", place, f"{quoted(name)} is taken as {quoted(report.name)}, as older Calico stored it")
+        message = f"{quoted(name)} is called {quoted(report.name)}: the annotation {V3_METADATA} says so"
+        report.warning("W009", place, message)
         return report.name
     return name
 

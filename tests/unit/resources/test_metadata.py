@@ -1,4 +1,4 @@
-"""Names, namespaces and identities: P1, P3 and P4 of semantics 1.14, and the prefix of tiers (1.1)."""
+"""Names, namespaces and identities: P1, P3 and P4 of semantics 1.14, and names as Calico stores them (1.1)."""
 
 import pytest
 
@@ -6,7 +6,6 @@ from calicod.resources.load import load
 from tests.unit.resources.reading import Finding, found, one, refused, taken, text, warned
 
 HOST = "node: n\ninterfaceName: e"
-V3 = "annotations: {projectcalico.org/metadata: '%s'}"
 
 
 @pytest.mark.parametrize(
@@ -101,24 +100,35 @@ def test_what_the_api_server_writes_into_metadata_is_accepted():
     assert one("NetworkPolicy", meta=meta) == one("NetworkPolicy")
 
 
+@pytest.mark.parametrize("name", ["default.a", "plat.a", "a"])
+@pytest.mark.parametrize("tier", ["", "default", "plat"])
+def test_the_name_of_a_policy_is_the_one_written_whatever_its_tier(name, tier):
+    assert one("GlobalNetworkPolicy", f"tier: '{tier}'", name=name).metadata.name == name
+
+
 @pytest.mark.parametrize(
-    ("name", "spec", "meta", "stored"),
+    ("annotation", "called"),
     [
-        ("default.a", "", "", "a"),
-        ("default.a", "tier: default", "", "a"),
-        ("default.a", "tier: plat", "", "default.a"),
-        ("plat.a", "tier: plat", "", "plat.a"),
-        ("default.a", "", V3 % '{"name": "default.a"}', "default.a"),
-        ("default.a", "", V3 % '{"name": "a"}', "a"),
-        ("default.a", "", V3 % "no json", "default.a"),
+        ('{"name": "a"}', "a"),
+        ('{"name": "plat.a", "labels": {"x": "y"}}', "plat.a"),
+        ('{"name": ""}', None),
+        ('{"name": 5}', None),
+        ("no json", None),
+        ("", None),
     ],
 )
-def test_only_a_leading_default_of_an_older_calico_is_left_out(name, spec, meta, stored):
-    assert taken("GlobalNetworkPolicy", spec, name=name, meta=meta).metadata.name == stored
-    assert bool(warned("GlobalNetworkPolicy", spec, name=name, meta=meta)) is (name != stored)
+def test_a_policy_that_calico_stored_under_another_name_has_its_own(annotation, called):
+    meta = f"annotations: {{projectcalico.org/metadata: '{annotation}'}}"
+
+    assert taken("GlobalNetworkPolicy", name="plat.a", meta=meta).metadata.name == (called or "plat.a")
+    told = [Finding("W009", "metadata.name")] if called == "a" else []
+    assert warned("GlobalNetworkPolicy", name="plat.a", meta=meta) == told
 
 
-def test_both_spellings_are_one_policy():
-    both = text("GlobalNetworkPolicy", name="default.a") + "---\n" + text("GlobalNetworkPolicy", name="a")
+def test_the_stored_and_the_true_name_are_one_policy():
+    stored = text(
+        "GlobalNetworkPolicy", name="plat.a", meta='annotations: {projectcalico.org/metadata: \'{"name": "a"}\'}'
+    )
+    both = stored + "---\n" + text("GlobalNetworkPolicy", name="a")
 
     assert [finding.code for finding in found(both)] == ["Y018"]
