@@ -31,7 +31,6 @@ HAS_OPTIONS = 4
 """The family whose header tells its own length."""
 ETH_P_IP = {4: 0x0800, 6: 0x86DD}
 SO_RCVBUFFORCE = 33
-SO_MARK = 36
 BUFFER = 1 << 22
 MOST = 65535
 HEADER = {4: 20, 6: 40}
@@ -100,8 +99,8 @@ class Station:
             raw.setblocking(False)
         return {}
 
-    def listen(self, *, protocol: str, family: int, address: str, port: int, echo: bool = True) -> dict[str, Any]:
-        """Answers connections to this port from now on; with `echo` each text goes back to where it came from."""
+    def listen(self, *, protocol: str, family: int, address: str, port: int) -> dict[str, Any]:
+        """Answers connections to this port from now on: each text goes back to where it came from."""
         if (protocol, address, port) in self.listening:
             return {}
         if protocol in NUMBERS:
@@ -113,20 +112,18 @@ class Station:
             sock.bind((address, port))
             if protocol == "tcp":
                 sock.listen(256)
-                self._on(sock, lambda: self._accept(sock, port, echo=echo))
+                self._on(sock, lambda: self._accept(sock, port))
             else:
-                self._on(sock, lambda: self._datagram(sock, port, echo=echo))
+                self._on(sock, lambda: self._datagram(sock, port))
         sock.setblocking(False)
         self.listening[protocol, address, port] = sock
         return {}
 
     def call(
-        self, *, name: str, protocol: str, family: int, source: str, target: str, port: int, text: str, mark: int = 0
+        self, *, name: str, protocol: str, family: int, source: str, target: str, port: int, text: str
     ) -> dict[str, Any]:
         """Opens a connection and says `text`. Answers with the port it is sent from."""
         sock = socket.socket(FAMILIES[family], KINDS[protocol])
-        if mark:
-            sock.setsockopt(socket.SOL_SOCKET, SO_MARK, mark)
         sock.setblocking(False)
         sock.bind((source, 0))
         line = self.lines[name] = Line(sock)
@@ -143,21 +140,14 @@ class Station:
             self.selector.register(sock, selectors.EVENT_WRITE, lambda: self._connected(line))
         return {"port": sock.getsockname()[1]}
 
-    def raw(self, *, family: int, protocol: str, source: str, target: str, data: str, hops: int = 64) -> dict[str, Any]:
+    def raw(self, *, family: int, protocol: str, source: str, target: str, data: str) -> dict[str, Any]:
         """Sends the bytes (hexadecimal) behind an IP header of the kernel's."""
         with socket.socket(FAMILIES[family], socket.SOCK_RAW, NUMBERS[protocol][family]) as sock:
-            if sock.family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hops)
             sock.bind((source, 0))
             try:
                 sock.sendto(bytes.fromhex(data), (target, 0))
             except OSError as error:
                 return {"error": errno.errorcode.get(error.errno or 0, str(error))}
-        return {}
-
-    def say(self, *, name: str, text: str) -> dict[str, Any]:
-        """Sends a text over a connection, of one's own by its name, of somebody else by its arrival."""
-        self._say(self.lines[name], text)
         return {}
 
     def tell(self) -> dict[str, Any]:
@@ -199,20 +189,19 @@ class Station:
             sport, dport = PORTS.unpack_from(body)
             self.lines.setdefault(f"sctp {about[0]} {sport} {dport}", Line(sock, about)).up = True
 
-    def _accept(self, sock: socket.socket, port: int, *, echo: bool) -> None:
+    def _accept(self, sock: socket.socket, port: int) -> None:
         taken, peer = sock.accept()
         taken.setblocking(False)
         line = self.lines[f"tcp {peer[0]} {peer[1]} {port}"] = Line(taken)
         line.up = True
-        self._on(taken, lambda: self._hear(line, echo=echo))
+        self._on(taken, lambda: self._hear(line, echo=True))
 
-    def _datagram(self, sock: socket.socket, port: int, *, echo: bool) -> None:
+    def _datagram(self, sock: socket.socket, port: int) -> None:
         data, peer = sock.recvfrom(MOST)
         line = self.lines.setdefault(f"udp {peer[0]} {peer[1]} {port}", Line(sock, peer))
         line.up = True
         line.texts.append(data.decode())
-        if echo:
-            self._say(line, data.decode())
+        self._say(line, data.decode())
 
     def _connected(self, line: Line) -> None:
         self.selector.unregister(line.sock)
@@ -296,7 +285,6 @@ REQUESTS: dict[str, Callable[..., dict[str, Any]]] = {
     "listen": Station.listen,
     "call": Station.call,
     "raw": Station.raw,
-    "say": Station.say,
     "tell": Station.tell,
     "forget": Station.forget,
 }
