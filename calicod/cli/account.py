@@ -26,6 +26,7 @@ from calicod.model.action import Action
 from calicod.model.decision import Decision, EndpointReference
 from calicod.model.hook import Direction
 from calicod.model.network import format_address
+from calicod.model.protocol import protocol_name
 from calicod.model.verdict import Reason
 from calicod.packet.value import Packet
 from calicod.ruleset.program import CompiledPolicy, RuleSet
@@ -97,8 +98,8 @@ WHY: Mapping[Reason, str] = MappingProxyType(
         Reason.NO_PROFILE: "no policy decided, and no profile of {endpoint} allows it",
         Reason.UNKNOWN_INTERFACE: "a workload interface without an endpoint: nothing passes until it has one",
         Reason.ADMIN_DOWN: "{endpoint} is administratively down",
-        Reason.FAILSAFE: "a failsafe port of the host: no policy can close it (failsafeInboundHostPorts,"
-        " failsafeOutboundHostPorts)",
+        Reason.FAILSAFE: "{protocol} port {port} is a failsafe port of the host: no policy can close it"
+        " (failsafeInboundHostPorts, failsafeOutboundHostPorts)",
         Reason.HOST_TO_WORKLOAD: "the host always reaches its own workloads, whatever their policies say",
         Reason.ENDPOINT_TO_HOST: "the egress policy of {endpoint} allows it, but a workload does not reach its own host"
         " (defaultEndpointToHostAction: Drop)",
@@ -128,7 +129,7 @@ def account(steps: Iterable[Step], engine: LinearEngine, packet: Packet, decisio
         if (stage.endpoint, stage.direction.value) not in reached
     ]
     notes = unjudged_sides(scribe.paths, packet) + (homes(engine.ruleset) if decision.reason in HOMELESS else [])
-    return Account(scribe.stages, unasked, notes, why(decision))
+    return Account(scribe.stages, unasked, notes, why(decision, packet))
 
 
 def unjudged_sides(paths: list[Path], packet: Packet) -> list[str]:
@@ -238,7 +239,7 @@ def elsewhere(ruleset: RuleSet, stage: Stage) -> tuple[str, ...]:
     )
 
 
-def why(decision: Decision) -> str:
+def why(decision: Decision, packet: Packet) -> str:
     """Why it came to this, in a sentence for people."""
     policy, endpoint = decision.policy, decision.endpoint
     return WHY[decision.reason].format(
@@ -247,6 +248,8 @@ def why(decision: Decision) -> str:
         policy=policy_title(policy.kind, policy.namespace, policy.name) if policy else "",
         tier=policy.tier if policy else "",
         endpoint=endpoint_title(endpoint) if endpoint else "",
+        protocol=protocol_name(packet.protocol),
+        port=packet.dport,
     )
 
 

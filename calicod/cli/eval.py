@@ -6,6 +6,7 @@ code 1 at the end.
 
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, BinaryIO
 
@@ -71,8 +72,8 @@ class GivenPacket(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 @click.command("eval")
 @judging_options
-@click.option("--packets", type=click.File("rb"), required=True, metavar="FILE", help="JSON Lines; - is stdin.")
-def command(*, judging: Judging, packets: BinaryIO) -> None:
+@click.option("--packets", required=True, metavar="FILE", help="JSON Lines; - is stdin.")
+def command(*, judging: Judging, packets: str) -> None:
     """Packets in, decisions out, both JSON Lines, in order.
 
     A packet is the first of a connection: {"id", "hook", "in", "out", "src", "dst", "protocol", "sport", "dport",
@@ -81,29 +82,39 @@ def command(*, judging: Judging, packets: BinaryIO) -> None:
 
     \b
     Examples:
-      calicod eval examples/01-allow-within-namespace --cluster --packets packets.jsonl
       echo '{"id": 1, "src": "10.65.0.12", "dst": "10.65.0.11", "protocol": "tcp", "dport": 6379}' |
         calicod eval examples/01-allow-within-namespace --cluster --packets -
       echo '{"id": 1, "hook": "input", "in": "eth0", "src": "192.0.2.9", "dst": "192.0.2.1", "protocol": 1}' |
         calicod eval examples/08-host-endpoint-alone --node node --packets -
     """
-    if packets is sys.stdin.buffer and STDIN in judging.paths:
-        raise click.UsageError("standard input can be either --packets or a PATH, not both")
+    given = opened(packets)
     ruleset = compiled(written(judging), None if judging.cluster else judging.node)
     tell_of_lost_hosts(judging, ruleset)
     engine = BitmapEngine(ruleset, present(judging, ruleset))
     out = sys.stdout.buffer
     failed = False
     lines: list[bytes] = []
-    for line, fine in answers(engine, packets, cluster=judging.cluster):
-        failed |= not fine
-        lines.append(line)
-        if len(lines) >= BATCH or not fine:
-            out.write(b"".join(lines))
-            lines.clear()
+    with given:
+        for line, fine in answers(engine, given, cluster=judging.cluster):
+            failed |= not fine
+            lines.append(line)
+            if len(lines) >= BATCH:
+                out.write(b"".join(lines))
+                lines.clear()
     out.write(b"".join(lines))
     out.flush()
     raise SystemExit(1 if failed else 0)
+
+
+def opened(packets: str) -> BinaryIO:
+    """The file of packets."""
+    if packets == STDIN:
+        return sys.stdin.buffer
+    try:
+        return Path(packets).open("rb")
+    except OSError as error:
+        message = f"{packets}: {(error.strerror or str(error)).lower()}"
+        raise click.BadParameter(message, param_hint="--packets") from error
 
 
 def answers(engine: BitmapEngine, lines: BinaryIO, *, cluster: bool) -> Iterator[tuple[bytes, bool]]:

@@ -21,6 +21,7 @@ from calicod.cli.judging import (
 )
 from calicod.cli.passage import Given, Passage, node_for, passage
 from calicod.cli.story import OUTCOMES, QUIET, Line, story, tell
+from calicod.compiler.compile import compile
 from calicod.engine.linear import LinearEngine
 from calicod.engine.record import Step
 from calicod.model.decision import Decision, EndpointReference, Pending, PolicyReference
@@ -168,7 +169,7 @@ def command(
     ruleset = compiled(resources, node)
     way = passage(judging, ruleset, given)
     if way.hook is None and node is not None:
-        node, ruleset, assumed = None, compiled(resources, None), ()
+        node, ruleset, assumed = None, compile(resources, None).ruleset, ()  # its findings were told
     if way.hook is not None:
         tell_of_lost_hosts(judging, ruleset)
     steps: list[Step] = []
@@ -201,16 +202,16 @@ def packet_of(
     has_ports, has_icmp = number in WITH_PORTS, number == (ICMP if family == 4 else ICMPV6)  # noqa: PLR2004  the IP version
     if protocol is None:
         assumed.append(f"protocol {name}")
-    refuse(f"a {name} packet has no ports", not has_ports, {"--sport": ports[0], "--dport": ports[1]})
+    refuse(f"{name} packets have no ports", not has_ports, {"--sport": ports[0], "--dport": ports[1]})
     refuse(
-        f"a {name} packet of IPv{family} has no ICMP type",
+        f"{name} packets of IPv{family} have no ICMP type",
         not has_icmp,
         {"--icmp-type": icmp[0], "--icmp-code": icmp[1]},
     )
     sport, dport = ports
     kind, code = icmp
     if has_ports and dport is None:
-        raise click.UsageError(f"--dport: a {name} packet has a port it goes to")
+        raise click.UsageError(f"--dport: {name} packets go to a port: add --dport PORT")
     if has_ports and sport is None:
         sport = EPHEMERAL
         assumed.append(f"source port {sport}")

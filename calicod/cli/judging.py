@@ -60,8 +60,8 @@ def judging_options(command: Callable[..., None]) -> Callable[..., None]:
         config: str | None,
         **kwargs: Any,  # noqa: ANN401  as above
     ) -> None:
-        if interfaces == STDIN and STDIN in paths:
-            raise click.UsageError("standard input can be either --interfaces or a PATH, not both")
+        if [STDIN in paths, interfaces == STDIN, kwargs.get("packets") == STDIN].count(True) > 1:
+            raise click.UsageError("-: standard input can be only one of PATH, --interfaces and --packets")
         if node == "":
             raise click.BadParameter("expected the name of a node", param_hint="--node")
         named = node or configured_node(config)
@@ -121,7 +121,10 @@ def compiled(resources: Snapshot, node: str | None) -> RuleSet:
     compilation = compile(resources, node)
     tell(compilation.diagnostics)
     nodes = nodes_of(resources)
-    if node is not None and nodes and node not in nodes:
+    if not nodes:
+        click.echo("PATH: warning there is no endpoint in the input: nothing is judged", err=True)
+        click.echo("  hint: add WorkloadEndpoint or HostEndpoint resources, or check the paths", err=True)
+    elif node is not None and node not in nodes:
         click.echo(f'--node: warning no endpoint is on node "{node}": nothing is judged', err=True)
         click.echo(f"  hint: name one of {', '.join(nodes)}, or give --cluster", err=True)
     return compilation.ruleset

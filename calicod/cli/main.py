@@ -9,6 +9,7 @@ import os
 import sys
 from importlib import import_module
 from types import MappingProxyType
+from typing import Any
 
 import click
 
@@ -53,26 +54,21 @@ class Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def invoke(self, ctx: click.Context) -> object:
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401  what click gives on and answers
         """Runs a command; what went wrong around it becomes a message and an exit code."""
         try:
-            answer = super().invoke(ctx)
-            sys.stdout.flush()
+            return super().main(*args, **extra)
         except CalicodError as error:
             click.echo(str(error), err=True)
             raise SystemExit(error.exit_code) from error
         except PolicyError as error:
             click.echo(str(error), err=True)
             raise SystemExit(FAILED) from error
-        except BrokenPipeError as error:  # `calicod … | head`: who reads has enough
-            silence()
-            raise SystemExit(FAILED) from error
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             click.echo(f"calicod: {place}{(error.strerror or str(error)).lower()}", err=True)
             silence()
             raise SystemExit(FAILED) from error
-        return answer
 
 
 def silence() -> None:

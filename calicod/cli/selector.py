@@ -6,6 +6,8 @@ import msgspec
 from calicod.selector.parser import SelectorError, parse
 
 MATCHES, DIFFERS, UNPARSABLE = 0, 1, 2
+LONGEST_SHOWN = 200
+"""An expression that fits on a few lines of a terminal is shown with a mark below the mistake."""
 
 
 class Mistake(msgspec.Struct, frozen=True):
@@ -59,7 +61,7 @@ def _refuse(expression: str, error: SelectorError, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(Answer(error=Mistake(error.message, error.column))))
     else:
         click.echo(f"EXPR:1:{error.column}: {error.message}", err=True)
-        if expression.isprintable():
+        if expression.isprintable() and len(expression) <= LONGEST_SHOWN:
             click.echo(f"  {expression}\n  {' ' * (error.column - 1)}^", err=True)
     raise SystemExit(UNPARSABLE)
 

@@ -1,12 +1,17 @@
-"""`calicod validate`: every error and warning of every resource."""
+"""`calicod validate`: every error and warning of every resource, alone and together with the others.
+
+Law: what `run`, `eval` and `explain` would say about the same files is said here.
+"""
 
 import sys
 
 import click
 import msgspec
 
+from calicod.compiler.compile import compile
 from calicod.datastore.files import read
 from calicod.errors import Diagnostic, Severity
+from calicod.resources.snapshot import snapshot
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -23,23 +28,23 @@ class Answer(msgspec.Struct, frozen=True):
 def command(paths: tuple[str, ...], *, as_json: bool, strict: bool) -> None:
     """Check files of resources and tell every error and warning, each with its place.
 
-    PATH is a file, a directory (*.yaml, *.yml, *.json, recursive, sorted) or - for standard input. Exit 1 if anything
-    is wrong.
+    PATH is a file, a directory (*.yaml, *.yml, *.json, recursive, sorted) or - for standard input. Exit 1 if there is
+    an error, or with --strict a warning.
 
     \b
     Examples:
-      calicod validate /etc/calicod/policies.d
-      calicod validate policy.yaml --strict
-      kubectl get namespaces -o yaml | calicod validate - policies/ --json
+      calicod validate examples/01-allow-within-namespace --strict
+      cat examples/09-default-deny/policy.yaml | calicod validate - examples/09-default-deny/endpoints.yaml --json
     """
     loaded = read(paths)
-    errors = sum(found.severity is Severity.ERROR for found in loaded.diagnostics)
-    warnings = len(loaded.diagnostics) - errors
+    diagnostics = (*loaded.diagnostics, *compile(snapshot(loaded.resources), None).diagnostics)
+    errors = sum(found.severity is Severity.ERROR for found in diagnostics)
+    warnings = len(diagnostics) - errors
     if as_json:
-        answer = Answer(len(loaded.resources), loaded.diagnostics)
+        answer = Answer(len(loaded.resources), diagnostics)
         click.echo(msgspec.json.format(msgspec.json.encode(answer)))
     else:
-        _print(loaded.diagnostics)
+        _print(diagnostics)
         click.echo(f"{len(loaded.resources)} resources accepted, {errors} errors, {warnings} warnings")
     raise SystemExit(1 if errors or (strict and warnings) else 0)
 

@@ -1,0 +1,138 @@
+import pytest
+
+from calicod.cli.account import WHY, Account, account, shortened
+from calicod.cli.judging import Judging, compiled, written
+from calicod.engine.linear import LinearEngine
+from calicod.engine.record import Step
+from calicod.model.decision import Decision
+from calicod.model.hook import Hook
+from calicod.model.network import parse_address
+from calicod.model.protocol import TCP, UDP
+from calicod.model.verdict import Reason, Verdict
+from calicod.packet.value import Packet
+from calicod.ruleset.program import RuleSet
+from tests.unit.cli.offline import resources
+
+BEFORE = """
+apiVersion: projectcalico.org/v3
+kind: Tier
+metadata: {name: first}
+spec: {order: 10, defaultAction: Pass}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: first.a}
+spec:
+  tier: first
+  order: 1
+  selector: app == 'web'
+  ingress:
+    - {action: Pass, protocol: UDP}
+    - {action: Deny, protocol: SCTP}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: first.b}
+spec: {tier: first, order: 2, selector: app == 'web', ingress: [{action: Deny, protocol: SCTP}]}
+"""
+OF_THE_KERNEL = {Reason.MALFORMED, Reason.FAILURE, Reason.INVALID, Reason.SPOOFED}
+"""Reasons that no engine gives to a packet that was decoded."""
+
+
+def told(folder: str, dport: int, protocol: int = TCP, src: str = "10.65.0.2", dst: str = "10.65.0.1") -> Account:
+    judging = Judging((folder,), None, cluster=True, interfaces=None)
+    packet = Packet(4, protocol, parse_address(src), parse_address(dst), 1024, dport)
+    steps: list[Step] = []
+    engine = LinearEngine(compiled(written(judging), None), (), steps.append)
+    return account(steps, engine, packet, engine.decide_cluster(packet))
+
+
+def test_each_rule_is_told_below_its_policy_and_tier(tmp_path):
+    found = told(resources(tmp_path, BEFORE), 80)
+
+    _, ingress = found.stages
+    assert [(t.name, [(p.name, [r.matches for r in p.rules]) for p in t.policies], t.end) for t in ingress.tiers] == [
+        ("first", [("first.a", [False, False]), ("first.b", [False])], "Pass"),
+        ("default", [("web", [True, True])], None),
+    ]
+    assert (ingress.verdict, ingress.reason) == ("allow", "rule")
+
+
+def test_what_comes_behind_a_decision_is_counted_not_told(tmp_path):
+    found = told(resources(tmp_path, BEFORE), 80, UDP)
+
+    first, default = found.stages[1].tiers
+    assert ([p.name for p in first.policies], first.untried, first.policies[0].untried) == (["first.a"], 1, 1)
+    assert (default.end, default.untried, default.policies[0].untried) == ("Deny", 0, 0)
+
+
+def test_every_field_that_did_not_match_is_told(tmp_path):
+    found = told(resources(tmp_path), 81, src="10.65.1.3")
+
+    (rule,) = (r for r in found.stages[1].tiers[0].policies[0].rules if not r.matches)
+    assert rule.missed == (
+        'source 10.65.1.3 is not in selector (projectcalico.org/namespace == "shop" && app == "front")',
+        "destination.ports 81 is not in 80",
+    )
+
+
+def test_policies_for_others_are_named(tmp_path):
+    egress, ingress = told(resources(tmp_path, BEFORE), 80).stages
+
+    assert egress.elsewhere == (
+        "GlobalNetworkPolicy first.a",
+        "GlobalNetworkPolicy first.b",
+        "NetworkPolicy shop/web",
+    )
+    assert ingress.elsewhere == ()
+
+
+def test_an_end_that_nobody_answers_for_is_noted(tmp_path):
+    found = told(resources(tmp_path), 80, src="198.51.100.1")
+
+    assert found.notes == ["no endpoint has the address 198.51.100.1, so nobody judges what it sends"]
+    assert [stage.direction for stage in found.stages] == ["ingress"]
+
+
+def test_what_an_endpoint_sends_to_itself_is_noted(tmp_path):
+    found = told(resources(tmp_path), 81, src="10.65.0.1")
+
+    assert (found.stages, found.notes) == ([], ["what 10.65.0.1 sends to itself is not judged"])
+
+
+def test_who_is_not_asked_any_more_is_named(tmp_path):
+    found = told(resources(tmp_path), 81, src="10.65.0.1", dst="192.0.2.1")
+    host = told(resources(tmp_path), 22, src="10.65.0.1", dst="192.0.2.1")
+
+    assert (found.unasked, host.unasked) == ([], ["ingress of HostEndpoint n1-eth0"])
+
+
+def test_a_node_without_the_interface_is_answered_with_those_it_has(tmp_path):
+    judging = Judging((resources(tmp_path),), "n1", cluster=False, interfaces=None)
+    packet = Packet(4, TCP, parse_address("192.0.2.9"), parse_address("192.0.2.1"), 1024, 80)
+    steps: list[Step] = []
+    engine = LinearEngine(compiled(written(judging), "n1"), (), steps.append)
+
+    found = account(steps, engine, packet, engine.decide(packet, Hook.INPUT, "eth7", ""))
+
+    assert found.notes[0].startswith("interfaces with an endpoint on node n1: eth0 (HostEndpoint n1-eth0), califront (")
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in OF_THE_KERNEL])
+def test_every_reason_of_an_engine_has_its_sentence(reason):
+    packet = Packet(4, TCP, bytes(4), bytes(4), 1, 2)
+    engine = LinearEngine(RuleSet(node=None), ())
+
+    said = account((), engine, packet, Decision(verdict=Verdict.DROP, reason=reason)).why
+
+    assert said
+    assert "{" not in said
+
+
+def test_no_sentence_is_for_a_reason_that_is_the_kernels():
+    assert set(WHY) == set(Reason) - OF_THE_KERNEL
+
+
+def test_a_long_list_is_cut_and_says_so():
+    assert shortened([str(n) for n in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
+    assert shortened(["a"]) == "a"
