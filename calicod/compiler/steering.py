@@ -12,7 +12,7 @@ from calicod.model.marks import FIRST_OWN_ID, LAST_OWN_ID, UNMANAGED_ID, MarkLay
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
 from calicod.resources.kinds import Failsafe
 from calicod.ruleset.program import RuleSet
-from calicod.ruleset.topology import LOOPBACK, Topology, is_workload, resolve
+from calicod.ruleset.topology import EVERY_INTERFACE, LOOPBACK, Topology, is_workload, resolve
 
 OWN_IDS = range(FIRST_OWN_ID, LAST_OWN_ID + 1)
 
@@ -34,14 +34,16 @@ def steer(  # noqa: PLR0913  the settings of the kernel side, each by name
         return steering
     present = tuple(interfaces)
     settings, topology = ruleset.settings, resolve(ruleset, present)
-    nics = sorted(i.name for i in present if i.name != LOOPBACK and not is_workload(ruleset, i.name))
+    awaited = named(ruleset)
+    there = {i.name for i in present if i.name != LOOPBACK and not is_workload(ruleset, i.name)}
+    nics = sorted(there | awaited)
     granted = forwarding(ruleset, topology)
-    managed = [name for name in nics if is_managed(topology, name)]
-    rest = [name for name in nics if not is_managed(topology, name)]
+    managed = [name for name in nics if name in awaited or is_managed(topology, name)]
+    rest = [name for name in nics if name not in managed]
     ids = allotted((*managed, *granted, *rest), {} if previous is None else ids_of(previous))
     return Steering(
         generation=generation,
-        nics=tuple(Nic(name, ids[name], is_managed(topology, name)) for name in nics),
+        nics=tuple(Nic(name, ids[name], name in managed) for name in nics),
         wildcard_host=topology.wildcard is not None,
         workload_prefixes=settings.workload_prefixes,
         forwarding_workloads=tuple(
@@ -61,6 +63,12 @@ def steer(  # noqa: PLR0913  the settings of the kernel side, each by name
 def is_managed(topology: Topology, name: str) -> bool:
     """A host endpoint judges the local traffic of this interface."""
     return name in topology.hosts or topology.wildcard is not None
+
+
+def named(ruleset: RuleSet) -> set[str]:
+    """The interfaces that host endpoints name: judged from their first packet on, so before they are there."""
+    names = {host.interface for host in ruleset.hosts} - {"", EVERY_INTERFACE, LOOPBACK}
+    return {name for name in names if not is_workload(ruleset, name)}
 
 
 def forwarding(ruleset: RuleSet, topology: Topology) -> dict[str, int]:

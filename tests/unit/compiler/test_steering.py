@@ -48,6 +48,12 @@ def test_a_wildcard_manages_every_host_interface():
     assert steering.wildcard_host
 
 
+def test_an_interface_that_a_host_endpoint_names_is_managed_before_it_is_there():
+    steering = steered(ruleset(host("h", "eth7"), host("lost", "caliw"), host("a", "", ("203.0.113.1",))))
+
+    assert steering.nics == (Nic("eth0", 4, False), Nic("eth1", 5, False), Nic("eth7", 3, True))
+
+
 def test_a_workload_needs_no_host_endpoint_to_be_judged():
     steering = steered(ruleset(workload()))
 
