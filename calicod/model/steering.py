@@ -37,11 +37,11 @@ class FailsafePort(msgspec.Struct, frozen=True):
 class Steering(msgspec.Struct, frozen=True, kw_only=True):
     """The kernel side of one generation.
 
-    `generation` 1..: in every stamp test. `nics`: all host interfaces, there or named by an endpoint, but `lo`; those with
-    a host endpoint `managed`. `wildcard_host`: a `*` host endpoint manages every other one, present or to come (id UNMANAGED_ID).
-    `workload_prefixes`: () when no workload interface is to be judged. `queue_base`: the kernel spreads flows over a
-    range of queues, so those of the original direction come first, one a worker, then those of the reply direction
-    (`queues`). `fail_open`: pass what nobody reads (`failure_mode: open`).
+    `generation` 1..: in every stamp test. `nics`: all host interfaces, there or named by an endpoint, but `lo`; those
+    with a host endpoint `managed`. `wildcard_host`: a `*` host endpoint manages every other one, present or to come (id
+    UNMANAGED_ID). `workload_prefixes`: () when no workload interface is to be judged. `queue_base`: the kernel spreads
+    flows over a range of queues, so those of the original direction come first, one a worker, then those of the reply
+    direction (`queues`). `fail_open`: pass what nobody reads (`failure_mode: open`).
     """
 
     generation: int
