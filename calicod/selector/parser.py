@@ -25,8 +25,9 @@ from calicod.selector.tree import (
     StartsWith,
 )
 
-MAX_DEPTH = 100
-"""Levels of And, Or and Not in a tree; parentheses around one operand make no level."""
+MAX_DEPTH = 208
+"""Levels of And, Or and Not in a tree; parentheses around one operand make no level. A text of 1024 characters has 205
+at most: `all()&&!(` again and again."""
 MAX_LABEL = 512
 MAX_REMEMBERED = 1024
 MAX_SHOWN = 40

@@ -128,3 +128,10 @@ def test_no_depth_of_parentheses_exhausts_the_stack(text):
         return
 
     assert tree in {All(), Not(Has("a"))}
+
+
+def test_no_text_that_calico_takes_is_too_deep():
+    deepest = "all()&&!(" * 101 + "all()" + ")" * 101
+
+    assert len(deepest) < 1024
+    assert parse(str(parse(deepest))) == parse(deepest)
