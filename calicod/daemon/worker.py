@@ -8,6 +8,7 @@ import gc
 import os
 import select
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, perf_counter_ns
 
@@ -47,8 +48,9 @@ def run(seat: Seat) -> None:
     gc.disable()  # judging makes no cycles, and a collection would hold up verdicts
     worker = Worker(seat)
     worker.begin()
-    while True:
-        worker.turn()
+    with suppress(EOFError):  # the keeper is gone
+        while True:
+            worker.turn()
 
 
 class Worker:
