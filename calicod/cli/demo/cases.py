@@ -84,10 +84,10 @@ _DECODER = msgspec.json.Decoder(Flow)
 
 
 def examples(package: Path = PACKAGE) -> Path:
-    """The folder of the examples: beside the package in a checkout, inside it when installed. Raises CalicodError."""
-    for folder in (package / "examples", package.parent / "examples"):
-        if folder.is_dir():
-            return folder
+    """The folder of the examples, in the package: in a checkout a link to the one beside it. Raises CalicodError."""
+    folder = package / "examples"
+    if folder.is_dir():
+        return folder.resolve()
     raise CalicodError("K080", "the examples are not installed", hint="name their folder: --examples DIR", exit_code=2)
 
 

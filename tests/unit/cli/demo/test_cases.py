@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from calicod.cli.demo.cases import Flow, examples, families, introduction, load_case, load_cases
+from calicod.cli.demo.cases import PACKAGE, Flow, examples, families, introduction, load_case, load_cases
 from calicod.errors import CalicodError
 
 FLOW = {"from": "a", "to": "b", "protocol": "tcp", "port": 80, "verdict": "deny", "reason": "no-profile"}
@@ -80,15 +80,11 @@ def test_a_folder_without_examples_is_an_error_with_a_remedy(tmp_path):
     assert (caught.value.code, caught.value.exit_code) == ("K080", 2)
 
 
-def test_the_examples_of_this_checkout_are_found():
+def test_the_examples_of_a_checkout_are_those_beside_the_package():
+    assert examples() == PACKAGE.parent / "examples"
     assert (examples() / "01-allow-within-namespace" / "policy.yaml").is_file()
 
 
-def test_examples_inside_the_package_come_first_and_none_at_all_is_an_error(tmp_path):
-    package = tmp_path / "calicod"
-    with pytest.raises(CalicodError, match="--examples DIR"):
-        examples(package)
-    (tmp_path / "examples").mkdir()
-    assert examples(package) == tmp_path / "examples"
-    (package / "examples").mkdir(parents=True)
-    assert examples(package) == package / "examples"
+def test_a_package_without_examples_is_an_error_with_a_remedy(tmp_path):
+    with pytest.raises(CalicodError, match="K080 the examples are not installed\n  hint: .*--examples DIR"):
+        examples(tmp_path)
