@@ -12,6 +12,7 @@ import msgspec
 
 from calicod.model.decision import Decision, EndpointReference
 from calicod.model.hook import Direction, Hook
+from calicod.model.network import V6_LENGTH
 from calicod.model.protocol import ICMPV6, IPIP, UDP
 from calicod.model.verdict import Reason, Verdict
 from calicod.packet.value import Packet
@@ -152,13 +153,20 @@ def exempt(path: Path, packet: Packet, ruleset: RuleSet) -> Reason | None:
     """Why no policy is asked (`EXEMPT_VERDICTS`): failsafes, neighbour discovery, headless fragments, tunnels."""
     if path.failsafes and is_failsafe(path, packet):
         return Reason.FAILSAFE
-    if path.to_host and packet.protocol == ICMPV6 and packet.family == 6 and packet.icmp_type in FROM_WORKLOAD_V6:
+    if path.to_host and is_neighbour_discovery(packet):
         return Reason.NEIGHBOUR_DISCOVERY
     if packet.fragment:
         return Reason.FRAGMENT
     if path.from_workload and is_tunnel(packet, ruleset):
         return Reason.TUNNEL_FROM_WORKLOAD
     return None
+
+
+def suspects(path: Path) -> frozenset[int]:
+    """The protocols of all packets, fragments apart, for which `exempt` may have a reason."""
+    neighbours = {ICMPV6} if path.to_host else set()
+    tunnels = {UDP, IPIP} if path.from_workload else set()
+    return frozenset({entry.protocol for entry in path.failsafes} | neighbours | tunnels)
 
 
 def exempted(path: Path, reason: Reason) -> Decision:
@@ -173,6 +181,11 @@ def is_failsafe(path: Path, packet: Packet) -> bool:
         if entry.port == packet.dport and entry.protocol == packet.protocol and (entry.net is None or far in entry.net):
             return True
     return False
+
+
+def is_neighbour_discovery(packet: Packet) -> bool:
+    """What a workload may send to its host whatever its policy (semantics 4.9)."""
+    return packet.protocol == ICMPV6 and len(packet.src) == V6_LENGTH and packet.icmp_type in FROM_WORKLOAD_V6
 
 
 def is_tunnel(packet: Packet, ruleset: RuleSet) -> bool:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from calicod.fields.criteria import CompiledRule
-from calicod.fields.field import Index, mask_of, remembered
+from calicod.fields.field import Index, grouped, remembered
 from calicod.fields.sets import Sets
+from calicod.fields.stretches import mask_of, set_bits
 from calicod.model.network import format_address
 from calicod.packet.value import Packet
 
@@ -38,34 +39,34 @@ class Addresses:
         return f"{self.side} {format_address(address)} is in {sets.ip_sets[found].text}, which the rule excludes"
 
     def index(self, rules: Sequence[CompiledRule], sets: Sets) -> Index | None:
-        """The classes of addresses that all rules of the RuleSet make; a mask is gathered from the sets of a class."""
-        groups: dict[tuple[Indexes, Indexes], list[int]] = {}
-        for number, rule in enumerate(rules):
-            groups.setdefault(self._sets(rule), []).append(number)
+        """The classes of addresses that all sets of the RuleSet make; a mask is gathered from the sets of a class."""
+        groups = grouped(rules, self._sets)
         free = mask_of(groups.pop(((), ()), ()), len(rules))
         if not groups:
             return None
-        by_set: dict[int, list[tuple[Indexes, Indexes, list[int]]]] = {}
-        without: list[tuple[Indexes, list[int]]] = []
+        by_set: dict[int, list[tuple[frozenset[int], frozenset[int], list[int]]]] = {}
+        without: list[tuple[frozenset[int], list[int]]] = []
         for (wanted, unwanted), numbers in groups.items():
             if wanted:
-                by_set.setdefault(wanted[0], []).append((wanted, unwanted, numbers))
+                by_set.setdefault(wanted[0], []).append((frozenset(wanted), frozenset(unwanted), numbers))
             else:
-                without.append((unwanted, numbers))
+                without.append((frozenset(unwanted), numbers))
+        used = mask_of({index for lists in groups for indexes in lists for index in indexes}, len(sets.ip_sets))
 
-        def mask(number: int) -> int:
-            members = sets.members(number)
+        def of_members(membership: int) -> int:
+            members = frozenset(set_bits(membership))
             matching: list[int] = []
             for member in members.intersection(by_set):
                 for wanted, unwanted, numbers in by_set[member]:
-                    if members.issuperset(wanted) and members.isdisjoint(unwanted):
+                    if wanted <= members and unwanted.isdisjoint(members):
                         matching += numbers
             for unwanted, numbers in without:
-                if members.isdisjoint(unwanted):
+                if unwanted.isdisjoint(members):
                     matching += numbers
             return free | mask_of(matching, len(rules))
 
-        return Index(self._classifier(sets), remembered(mask))
+        mask = remembered(of_members)  # classes that differ only in sets that no rule here uses have one mask
+        return Index(self._classifier(sets), lambda number: mask(sets.membership(number) & used))
 
     def _classifier(self, sets: Sets) -> Callable[[Packet], int]:
         known, class_of = sets.known.get, sets.class_of

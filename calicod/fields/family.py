@@ -1,6 +1,7 @@
 """`ipVersion`, and the family filtering of nets (semantics 2.4), as one bit set."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from calicod.fields.criteria import BOTH_FAMILIES, FAMILY_4, FAMILY_6, CompiledRule
 from calicod.fields.field import Index, bits
@@ -29,4 +30,4 @@ class Family:
         if all(rule.families == BOTH_FAMILIES for rule in rules):
             return None
         masks = {family: bits(rules, lambda rule, bit=bit: bool(rule.families & bit)) for family, bit in BITS.items()}  # type: ignore[misc]  # a default binds the loop variable
-        return Index(lambda packet: packet.family, masks.__getitem__)
+        return Index(attrgetter("family"), masks.__getitem__)

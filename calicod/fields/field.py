@@ -4,14 +4,20 @@ Law: `test` alone says what a field means; `index` is the same for many rules at
 equal. A rule that does not use a field matches every packet as far as that field goes.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
+from calicod.fields.bounded import Bounded
 from calicod.fields.criteria import CompiledRule
 from calicod.fields.sets import Sets
+from calicod.fields.stretches import mask_of
 from calicod.packet.value import Packet
+
+Criteria = TypeVar("Criteria")
+MAX_MASKS = 64
+"""Masks remembered by each index of a field."""
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -42,36 +48,25 @@ class Field(Protocol):
         """The index of these rules; None when none of them uses the field."""
 
 
-def mask_of(numbers: Iterable[int], size: int) -> int:
-    """The integer with these bits set, all below `size`; in time linear in their count, unlike a sum of shifts.
-
-    >>> bin(mask_of([0, 3], 10))
-    '0b1001'
-    """
-    field = bytearray((size >> 3) + 1)
-    for number in numbers:
-        field[number >> 3] |= 1 << (number & 7)
-    return int.from_bytes(field, "little")
-
-
 def bits(rules: Sequence[CompiledRule], wanted: Callable[[CompiledRule], bool]) -> int:
     """Bit n is set when rule n is wanted."""
     return mask_of((number for number, rule in enumerate(rules) if wanted(rule)), len(rules))
 
 
-MAX_MASKS = 64
+def grouped(rules: Sequence[CompiledRule], criteria: Callable[[CompiledRule], Criteria]) -> dict[Criteria, list[int]]:
+    """The numbers of the rules, by their criteria: what holds for one rule of a group holds for all."""
+    groups: dict[Criteria, list[int]] = {}
+    for number, rule in enumerate(rules):
+        groups.setdefault(criteria(rule), []).append(number)
+    return groups
 
 
 def remembered(mask: Callable[[int], int]) -> Callable[[int], int]:
     """The same function with a memory of a few answers: a mask is large, a class of packets comes in bursts."""
-    known: dict[int, int] = {}
+    known: Bounded[int, int] = Bounded(MAX_MASKS)
 
     def recall(number: int) -> int:
         found = known.get(number)
-        if found is None:
-            if len(known) >= MAX_MASKS:
-                known.clear()
-            found = known[number] = mask(number)
-        return found
+        return found if found is not None else known.keep(number, mask(number))
 
     return recall

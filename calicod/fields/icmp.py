@@ -3,26 +3,32 @@
 Law: a packet has an ICMP type exactly if it is ICMP of its own family; without one it matches neither criterion.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
+from operator import attrgetter
 
 from calicod.fields.criteria import CompiledRule
-from calicod.fields.field import Index, bits, remembered
+from calicod.fields.field import Index, grouped, remembered
 from calicod.fields.sets import Sets
+from calicod.fields.stretches import mask_of
 from calicod.packet.value import Packet
 
 OTHER = -2
 """Stands for the types, and codes, that no rule names; -1 is a packet without."""
 STEP = 1024
+Criteria = tuple[int | None, int | None, int | None, int | None]
+NO_CRITERIA: Criteria = (None, None, None, None)
 
 
 class Icmp:
     """Both criteria demand an ICMP packet of its own family."""
 
     attributes = ("icmp_type", "icmp_code", "not_icmp_type", "not_icmp_code")
+    _criteria: Callable[[CompiledRule], Criteria] = staticmethod(attrgetter(*attributes))
 
     def test(self, rule: CompiledRule, packet: Packet, sets: Sets) -> bool:
         """Type and, if given, code equal; for `notICMP` not both equal."""
-        return fits(rule, packet.icmp_type, packet.icmp_code)
+        return fits(self._criteria(rule), packet.icmp_type, packet.icmp_code)
 
     def tell(self, rule: CompiledRule, packet: Packet, sets: Sets) -> str:
         """Type and code of the packet and of the rule."""
@@ -36,28 +42,31 @@ class Icmp:
 
     def index(self, rules: Sequence[CompiledRule], sets: Sets) -> Index | None:
         """A class for each type and code that rules name, together with one for all others."""
-        if all(rule.icmp_type is None and rule.not_icmp_type is None for rule in rules):
+        groups = grouped(rules, self._criteria)
+        if groups.keys() == {NO_CRITERIA}:
             return None
-        types = {kind: kind for rule in rules for kind in (rule.icmp_type, rule.not_icmp_type, -1) if kind is not None}
-        codes = {code: code for rule in rules for code in (rule.icmp_code, rule.not_icmp_code, -1) if code is not None}
+        types = {kind: kind for criteria in groups for kind in (*criteria[::2], -1) if kind is not None}
+        codes = {code: code for criteria in groups for code in (*criteria[1::2], -1) if code is not None}
 
         def classify(packet: Packet) -> int:
             return types.get(packet.icmp_type, OTHER) * STEP + codes.get(packet.icmp_code, OTHER) - OTHER
 
         def mask(number: int) -> int:
             kind, code = divmod(number, STEP)
-            return bits(rules, lambda rule: fits(rule, kind, code + OTHER))
+            fitting = (numbers for criteria, numbers in groups.items() if fits(criteria, kind, code + OTHER))
+            return mask_of(chain.from_iterable(fitting), len(rules))
 
         return Index(classify, remembered(mask))
 
 
-def fits(rule: CompiledRule, kind: int, code: int) -> bool:
-    """The rule's criteria hold for this type and code."""
-    if rule.icmp_type is not None and not same(kind, code, rule.icmp_type, rule.icmp_code):
+def fits(criteria: Criteria, kind: int, code: int) -> bool:
+    """The criteria hold for this type and code."""
+    wanted, wanted_code, unwanted, unwanted_code = criteria
+    if wanted is not None and not same(kind, code, wanted, wanted_code):
         return False
-    if rule.not_icmp_type is None:
+    if unwanted is None:
         return True
-    return kind != -1 and not same(kind, code, rule.not_icmp_type, rule.not_icmp_code)
+    return kind != -1 and not same(kind, code, unwanted, unwanted_code)
 
 
 def same(kind: int, code: int, wanted: int, wanted_code: int | None) -> bool:

@@ -5,20 +5,28 @@ never matches, and its negation then always does, but for fragments, whose ports
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from operator import attrgetter
 
 from calicod.fields.criteria import CompiledRule, PortMatch
-from calicod.fields.field import Index, mask_of, remembered
-from calicod.fields.sets import NOWHERE, Sets
+from calicod.fields.field import Index, grouped, remembered
+from calicod.fields.sets import Sets
+from calicod.fields.stretches import NOWHERE, Classes, mask_of, merged, set_bits, stretches
 from calicod.model.network import format_address
 from calicod.packet.value import Packet
 
-Lists = tuple[PortMatch | None, PortMatch | None]
+Pair = tuple[PortMatch | None, PortMatch | None]
+"""`ports` and `notPorts`."""
+MAX_PORT = 65535
 UNKNOWN = -2
 """The port of a fragment, which no criterion matches; -1: the packet's protocol has none."""
+HEADLESS = -1
+"""The class of a fragment."""
 STEP = 1 << 20
 """More than there are classes of port numbers: a class is one of those plus this many times one of named ports."""
+NO_PORT = STEP - 1
+"""The class, by number, of a packet whose protocol has none."""
 
 
 class Ports:
@@ -27,7 +35,7 @@ class Ports:
     def __init__(self, side: str, port: str, address: str) -> None:
         self.side = side
         self.attributes = (f"{side}_ports", f"not_{side}_ports")
-        self._lists: Callable[[CompiledRule], Lists] = attrgetter(*self.attributes)
+        self._lists: Callable[[CompiledRule], Pair] = attrgetter(*self.attributes)
         self._port: Callable[[Packet], int] = attrgetter(port)
         self._address: Callable[[Packet], bytes] = attrgetter(address)
 
@@ -55,43 +63,34 @@ class Ports:
 
     def index(self, rules: Sequence[CompiledRule], sets: Sets) -> Index | None:
         """A class for each stretch of ports between the bounds of ranges, and for each membership in named ports."""
-        groups: dict[Lists, list[int]] = {}
-        for number, rule in enumerate(rules):
-            groups.setdefault(self._lists(rule), []).append(number)
-        free = mask_of(groups.pop((None, None), ()), len(rules))
-        if not groups:
+        groups = grouped(rules, self._lists)
+        if groups.keys() == {(None, None)}:
             return None
-        matches = [match for lists in groups for match in lists if match is not None]
-        starts = boundaries(matches)
-        named = any(match.named or not match.ranges for match in matches)
+        lists = Lists(groups, len(rules))
+        classes = Classes()
+        exact, starts, numbers = table(stretches(lists.ranges(), classes))
 
         def mask(number: int) -> int:
-            of_named, of_number = divmod(number, STEP)
-            members = sets.members(of_named) if of_named > NOWHERE else frozenset()
-            port = UNKNOWN if number < 0 else starts[of_number]
-            fitting = (
-                numbers for lists, numbers in groups.items() if fits(lists, port, lambda s: not members.isdisjoint(s))
-            )
-            return free | mask_of((n for numbers in fitting for n in numbers), len(rules))
+            if number == HEADLESS:
+                return lists.without_ports(unknown=True)
+            of_names, of_number = divmod(number, STEP)
+            if of_number == NO_PORT:
+                return lists.without_ports(unknown=False)
+            return lists.with_port(classes.memberships[of_number], sets.membership(of_names))
 
-        return Index(self._by_name(starts, sets) if named else self._by_number(starts), remembered(mask))
+        def classify(packet: Packet, get: Callable[[Packet], int] = self._port) -> int:
+            port = get(packet)
+            number = exact.get(port)
+            return number if number is not None else numbers[bisect_right(starts, port)]
 
-    def _by_number(self, starts: list[int]) -> Callable[[Packet], int]:
-        def source(packet: Packet) -> int:
-            return bisect_right(starts, packet.sport) - 1
+        return Index(classify if lists.numbers_only else self._by_name(classify, sets), remembered(mask))
 
-        def destination(packet: Packet) -> int:
-            return bisect_right(starts, packet.dport) - 1
-
-        return source if self.side == "source" else destination
-
-    def _by_name(self, starts: list[int], sets: Sets) -> Callable[[Packet], int]:
+    def _by_name(self, by_number: Callable[[Packet], int], sets: Sets) -> Callable[[Packet], int]:
         def classify(packet: Packet) -> int:
             if packet.fragment:
-                return -1
-            port = self._port(packet)
-            number = sets.port_class_of(self._address(packet), packet.protocol, port)
-            return number * STEP + bisect_right(starts, port) - 1
+                return HEADLESS
+            number = sets.port_class_of(self._address(packet), packet.protocol, self._port(packet))
+            return number * STEP + by_number(packet)
 
         return classify
 
@@ -103,7 +102,7 @@ class Ports:
         return any(sets.has_port(s, address, packet.protocol, port) for s in named)
 
 
-def fits(lists: Lists, port: int, is_named: Callable[[tuple[int, ...]], bool]) -> bool:
+def fits(lists: Pair, port: int, is_named: Callable[[tuple[int, ...]], bool]) -> bool:
     """The port is in `ports` and not in `notPorts`; `is_named` says whether it is in one of some named-port sets."""
     wanted, unwanted = lists
     if wanted is not None and not inside(wanted, port, is_named):
@@ -120,13 +119,69 @@ def inside(match: PortMatch, port: int, is_named: Callable[[tuple[int, ...]], bo
     return port >= 0 and (any(port in r for r in match.ranges) or is_named(match.named))
 
 
-def boundaries(matches: Iterable[PortMatch]) -> list[int]:
-    """Where membership in any range may change, in order; the first two are: no port, and the lowest one."""
-    starts = {-1, 0}
-    for match in matches:
-        for ports in match.ranges:
-            starts |= {ports.first, ports.last + 1}
-    return sorted(starts)
+class Lists:
+    """The ports lists of many rules: which rules want each, and which want none of it."""
+
+    def __init__(self, groups: Mapping[Pair, Sequence[int]], size: int) -> None:
+        self._size = size
+        self._free: list[int] = []
+        self._wanted: dict[PortMatch, list[int]] = {}
+        self._unwanted: dict[PortMatch, list[int]] = {}
+        for (wanted, unwanted), numbers in groups.items():
+            into = self._free if wanted is None else self._wanted.setdefault(wanted, [])
+            into += numbers
+            if unwanted is not None:
+                self._unwanted.setdefault(unwanted, []).extend(numbers)
+        self._matches = tuple(dict.fromkeys((*self._wanted, *self._unwanted)))
+        self._by_name: dict[int, int] = {}
+        for index, match in enumerate(self._matches):
+            for name in match.named:
+                self._by_name[name] = self._by_name.get(name, 0) | 1 << index
+
+    @property
+    def numbers_only(self) -> bool:
+        """Every list has numbers and no names; then a fragment fares like a packet without ports."""
+        return all(match.ranges and not match.named for match in self._matches)
+
+    def ranges(self) -> Iterator[tuple[int, int, int]]:
+        """First and last port, and the index of the list."""
+        for index, match in enumerate(self._matches):
+            for first, last in merged([(ports.first, ports.last) for ports in match.ranges]):
+                yield first, last, index
+
+    def with_port(self, by_number: int, of_names: int) -> int:
+        """The rules that a port matches which is in these lists by number, and in these named-port sets."""
+        inside = by_number
+        for name in set_bits(of_names):
+            inside |= self._by_name.get(name, 0)
+        matches = [self._matches[index] for index in set_bits(inside)]
+        return self._rules(self._free, *(self._wanted.get(match, ()) for match in matches)) & ~self._rules(
+            *(self._unwanted.get(match, ()) for match in matches)
+        )
+
+    def without_ports(self, *, unknown: bool) -> int:
+        """The rules that a packet without ports matches; `unknown`: it has ports, but they cannot be seen."""
+        refusing = (numbers for match, numbers in self._unwanted.items() if unknown or match.ranges)
+        return self._rules(self._free) & ~self._rules(*refusing)
+
+    def _rules(self, *numbers: Sequence[int]) -> int:
+        return mask_of(chain.from_iterable(numbers), self._size)
+
+
+def table(bounds: Iterable[tuple[int, int]]) -> tuple[dict[int, int], list[int], list[int]]:
+    """The class of each port that has one of its own, and for all others where each class begins, and which it is.
+
+    Rules name single ports, mostly: what is between them is all of one class, and found at once.
+    """
+    exact: dict[int, int] = {}
+    starts, numbers = [], [NO_PORT]
+    for (start, number), (end, _) in pairwise([(0, NOWHERE), *bounds, (MAX_PORT + 1, NOWHERE)]):
+        if end - start == 1:
+            exact[start] = number
+        elif end > start and number != numbers[-1]:
+            starts.append(start)
+            numbers.append(number)
+    return exact, starts, numbers
 
 
 def shown(match: PortMatch, sets: Sets) -> str:

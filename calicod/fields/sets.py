@@ -4,17 +4,21 @@ Law: an address is in a set or not, whatever was asked before. Addresses that ar
 there are as many classes as the sets make necessary, whatever is sent.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from struct import iter_unpack
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from struct import Struct, iter_unpack
 
+from calicod.fields.bounded import Bounded
 from calicod.fields.criteria import IPSet
+from calicod.fields.stretches import NOWHERE, Classes, stretches
 from calicod.model.network import V4_LENGTH, V6_LENGTH
 
 MAX_ADDRESSES = 32768
-"""Addresses whose class is remembered; all are forgotten when it is full, so that no sender can make it grow."""
-NOWHERE = 0
-"""The class of an address, or port, that is in no set."""
+"""Addresses whose class is remembered."""
+HALVES = Struct("!QQ")
+HALF_BITS = 64
+LOW_HALF = (1 << HALF_BITS) - 1
 
 
 class Sets:
@@ -22,10 +26,9 @@ class Sets:
 
     def __init__(self, ip_sets: Sequence[IPSet]) -> None:
         self.ip_sets = tuple(ip_sets)
-        self.known: dict[bytes, int] = {}
-        self._boundaries: dict[int, tuple[list[int], list[int]]] = {}
-        self._memberships: list[int] = [0]
-        self._classes: dict[int, int] = {0: NOWHERE}
+        self.known: Bounded[bytes, int] = Bounded(MAX_ADDRESSES)
+        self._classes = Classes()
+        self._tables: dict[int, Table] = {}
         self._ports: dict[tuple[bytes, int, int], int] | None = None
 
     def contains(self, index: int, address: bytes) -> bool:
@@ -51,13 +54,11 @@ class Sets:
     def class_of(self, address: bytes) -> int:
         """The class of an address, found and noted in `known`, where those who are in a hurry look first."""
         length = len(address)
-        if length not in self._boundaries:
-            self._boundaries[length] = self._sweep(length)
-        starts, classes = self._boundaries[length]
-        if len(self.known) >= MAX_ADDRESSES:
-            self.known.clear()
-        number = self.known[address] = classes[bisect_right(starts, int.from_bytes(address))]
-        return number
+        table = self._tables.get(length)
+        if table is None:
+            ranges = ((first, last, i) for i, s in enumerate(self.ip_sets) for first, last in ranges_of(s, length))
+            table = self._tables[length] = Table(length, stretches(ranges, self._classes))
+        return self.known.keep(address, table.class_of(address))
 
     def port_class_of(self, address: bytes, protocol: int, port: int) -> int:
         """The class of an address's port by the named-port sets it is in."""
@@ -65,53 +66,50 @@ class Sets:
             self._ports = self._port_classes()
         return self._ports.get((address, protocol, port), NOWHERE)
 
-    def members(self, number: int) -> frozenset[int]:
-        """The indexes of the sets that a class is in."""
-        return frozenset(set_bits(self._memberships[number]))
-
-    def _class_for(self, membership: int) -> int:
-        number = self._classes.setdefault(membership, len(self._memberships))
-        if number == len(self._memberships):
-            self._memberships.append(membership)
-        return number
-
-    def _sweep(self, length: int) -> tuple[list[int], list[int]]:
-        """The addresses at which membership changes, in order; the class before the first and behind each."""
-        changes: dict[int, int] = {}
-        for index, ip_set in enumerate(self.ip_sets):
-            bit = 1 << index
-            for first, last in ranges(ip_set, length):
-                changes[first] = changes.get(first, 0) ^ bit
-                changes[last + 1] = changes.get(last + 1, 0) ^ bit
-        starts = sorted(changes)
-        classes, inside = [NOWHERE], 0
-        for start in starts:
-            inside ^= changes[start]
-            classes.append(self._class_for(inside))
-        return starts, classes
+    def membership(self, number: int) -> int:
+        """The sets that a class is in: bit n for set n."""
+        return self._classes.memberships[number]
 
     def _port_classes(self) -> dict[tuple[bytes, int, int], int]:
         memberships: dict[tuple[bytes, int, int], int] = {}
         for index, ip_set in enumerate(self.ip_sets):
-            for member in set(ip_set.ports):
+            for member in ip_set.ports:
                 memberships[member] = memberships.get(member, 0) | 1 << index
-        return {member: self._class_for(membership) for member, membership in memberships.items()}
+        return {member: self._classes.number(membership) for member, membership in memberships.items()}
 
 
-def ranges(ip_set: IPSet, length: int) -> Iterator[tuple[int, int]]:
+class Table:
+    """The classes of all addresses of one family: where each begins, and which it is.
+
+    Bounds are machine words (half an IPv6 address each), not integers: millions of them take a quarter of the memory.
+    """
+
+    def __init__(self, length: int, bounds: Iterable[tuple[int, int]]) -> None:
+        self._starts, self._low = array("I" if length == V4_LENGTH else "Q"), array("Q")
+        self._numbers = array("I", [NOWHERE])
+        for bound, number in bounds:
+            if bound >> 8 * length:  # behind the last address there is nothing
+                break
+            self._numbers.append(number)
+            if length == V4_LENGTH:
+                self._starts.append(bound)
+            else:
+                self._starts.append(bound >> HALF_BITS)
+                self._low.append(bound & LOW_HALF)
+
+    def class_of(self, address: bytes) -> int:
+        """The class of an address of this family."""
+        starts = self._starts
+        if len(address) == V4_LENGTH:
+            return self._numbers[bisect_right(starts, int.from_bytes(address))]
+        high, low = HALVES.unpack(address)
+        begin = bisect_left(starts, high)
+        return self._numbers[bisect_right(self._low, low, begin, bisect_right(starts, high, begin))]
+
+
+def ranges_of(ip_set: IPSet, length: int) -> Iterator[tuple[int, int]]:
     """First and last address of each packed range as numbers; `length` of one address in bytes."""
     if length == V4_LENGTH:
         return iter_unpack("!II", ip_set.v4)
     pairs = iter_unpack(f"{V6_LENGTH}s{V6_LENGTH}s", ip_set.v6)
     return ((int.from_bytes(first), int.from_bytes(last)) for first, last in pairs)
-
-
-def set_bits(mask: int) -> Iterator[int]:
-    """The numbers of the bits that are set, in order.
-
-    >>> list(set_bits(0b1001))
-    [0, 3]
-    """
-    for base, byte in enumerate(mask.to_bytes((mask.bit_length() + 7) // 8, "little")):
-        if byte:
-            yield from (base * 8 + bit for bit in range(8) if byte >> bit & 1)
