@@ -1,0 +1,163 @@
+"""Resources as people and programs mistype them: valid ones, with one or a few things changed at random."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+
+from calicod.resources.load import load
+
+RECORDED = Path(__file__).parent.parent / "conformance" / "validity.json.gz"
+CALICO = "projectcalico.org/v3"
+OTHERS = (
+    {
+        "apiVersion": CALICO,
+        "kind": "FelixConfiguration",
+        "metadata": {"name": "default"},
+        "spec": {
+            "interfacePrefix": "cali",
+            "failsafeInboundHostPorts": [{"protocol": "tcp", "port": 22, "net": "10.0.0.0/8"}],
+            "kubeNodePortRanges": ["30000:32767"],
+            "defaultEndpointToHostAction": "Accept",
+        },
+    },
+    {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "prod", "labels": {"team": "a"}}},
+    {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web", "namespace": "prod"}},
+    {"apiVersion": CALICO, "kind": "TierList", "items": [{"metadata": {"name": "t"}, "spec": {"order": 5}}]},
+)
+ODD: tuple[Any, ...] = (
+    *(None, True, 0, -1, 0.5, 1e300, 2**70, [], {}, [[]], [None], {"a": {}}, {"": ""}),
+    *(
+        "",
+        " ",
+        "a\nb",
+        "\u2028",
+        "é" * 600,
+        "null",
+        "1:10",
+        "010",
+        "<<",
+        "*",
+        "&a",
+        "!x",
+        "%",
+        "\t",
+        "'",
+        '"',
+        "10.0.0.1/8",
+    ),
+    *(
+        "::/0",
+        "global()",
+        "all() &&",
+        "!" * 200,
+        "(" * 2000,
+        "Allow",
+        "TCP",
+        "http",
+        "80-90",
+        "default",
+        "_",
+        "{}",
+        "0x1F",
+    ),
+)
+CHARACTERS = "\t\n\r :-{}[]&*!|>'\"%@`#,?~<=\\\0\x07\x85\ufeff\ud800\u2028é\U0001f600019aZ_./"
+UNKNOWN = "frobnicate"
+
+Path_ = tuple[str | int, ...]
+
+
+def _valid() -> tuple[dict[str, Any], ...]:
+    recorded = [case["resource"] for case in json.loads(gzip.decompress(RECORDED.read_bytes()))["cases"]]
+    return (*(one for one in recorded if load(json.dumps(one), "f").resources), *OTHERS)
+
+
+VALID = _valid()
+
+
+def paths(value: Any, prefix: Path_ = ()) -> Iterator[Path_]:
+    """The way to every value within a value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in inner:
+        yield (*prefix, key)
+        yield from paths(child, (*prefix, key))
+
+
+def at(value: Any, path: Path_) -> Any:
+    """What is at the end of a path."""
+    for key in path:
+        value = value[key]
+    return value
+
+
+def copy(value: Any) -> Any:
+    """The same value, changed without harm to it."""
+    return json.loads(json.dumps(value))
+
+
+def resource(random: Random) -> dict[str, Any]:
+    """A valid one."""
+    chosen: dict[str, Any] = copy(random.choice(VALID))
+    return chosen
+
+
+def mutated(random: Random) -> dict[str, Any]:
+    """A resource of which one to three values were changed, moved, renamed or removed."""
+    changed = resource(random)
+    for _ in range(random.randint(1, 3)):
+        *way, last = random.choice(list(paths(changed)) or [("kind",)])
+        parent = at(changed, tuple(way))
+        if isinstance(last, str) and last not in parent:
+            continue
+        _change(random, parent, last)
+    return changed
+
+
+def _change(random: Random, parent: Any, key: str | int) -> None:
+    how = random.randrange(6)
+    if how == 0:
+        del parent[key]
+    elif how == 1 and isinstance(parent, dict):
+        parent[random.choice([str(key).upper(), f"{key}s", str(key)[:-1], UNKNOWN])] = parent.pop(key)
+    elif how == 2:
+        parent[key] = [parent[key]]
+    elif how == 3 and isinstance(parent, list):
+        parent.insert(random.randint(0, len(parent)), copy(parent[key]))
+    else:
+        parent[key] = random.choice(ODD)
+
+
+def text(random: Random) -> str:
+    """Mutated resources as JSON or YAML, of which up to three characters or lines were changed."""
+    documents = [mutated(random) for _ in range(random.choice([1, 1, 1, 2]))]
+    if random.random() < 0.4:
+        written = "\n---\n".join(json.dumps(one, indent=random.choice([None, 2])) for one in documents)
+    else:
+        written = yaml.safe_dump_all(documents, default_flow_style=random.choice([None, False]), allow_unicode=True)
+    for _ in range(random.randint(0, 3)):
+        written = _typo(random, written)
+    return written
+
+
+def _typo(random: Random, written: str) -> str:
+    place = random.randint(0, len(written))
+    lines = written.split("\n")
+    line = random.randrange(len(lines))
+    match random.randrange(6):
+        case 0:
+            return written[:place] + random.choice(CHARACTERS) + written[place:]
+        case 1:
+            return written[:place] + written[place + random.randint(1, 5) :]
+        case 2:
+            return written[:place] + random.choice(CHARACTERS) + written[place + 1 :]
+        case 3:
+            return "\n".join([*lines[:line], random.choice([" ", "  ", "\t", "- "]) + lines[line], *lines[line + 1 :]])
+        case 4:
+            return "\n".join([*lines[: line + 1], lines[line], *lines[line + 1 :]])
+        case _:
+            return "\n".join(lines[:line] + lines[line + 1 :])
