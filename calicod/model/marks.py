@@ -41,6 +41,10 @@ class MarkLayout(msgspec.Struct, frozen=True):
         """Generation and interface id in place, without a stage bit."""
         return spread(generation, self.generation) | spread(interface, self.interface)
 
+    def failsafe(self) -> tuple[int, int]:
+        """Mark and mask of the connections that a failsafe let pass, whatever the generation."""
+        return self.stamp(0, FAILSAFE_ID), self.interface | self.filter_stage | self.judged
+
 
 def bits_of(mask: int) -> list[int]:
     """The single bits of a mask, lowest first."""

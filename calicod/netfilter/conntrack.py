@@ -5,6 +5,7 @@ namespace of whoever opens them. (pyroute2 needs 130 µs for one event: benchmar
 """
 
 import errno
+import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -32,12 +33,15 @@ from calicod.netfilter.flow import (
     write_tuple,
 )
 from calicod.netfilter.netlink import (
+    ATTRIBUTE,
+    HEADER,
     NETLINK_NETFILTER,
     NLM_F_ACK,
     NLM_F_DUMP,
     NLM_F_REQUEST,
     NLMSG_ERROR,
     Netlink,
+    Step,
     attribute,
     fail,
     messages,
@@ -63,6 +67,13 @@ EVENT_BUFFER = 32 << 20
 BATCH = 64
 """Changes that go to the kernel in one write."""
 
+BPF_LD_IMM, BPF_LDX_IMM, BPF_LD_ABS, BPF_LDH_ABS, BPF_LD_IND = 0x00, 0x01, 0x20, 0x28, 0x40
+BPF_TAX, BPF_AND, BPF_JEQ, BPF_RET = 0x07, 0x54, 0x15, 0x06
+SKF_NLATTR = 0xFFFFF00C
+"""Loaded from there, A becomes the place of the attribute X that is found from place A on."""
+TYPE_OFFSET = 4
+U16_HOST = struct.Struct("=H")
+
 SYSCTLS = Path("/proc/sys/net/netfilter")
 WANTED = {"nf_conntrack_acct": "1", "nf_conntrack_timestamp": "1"}
 EVENTS_SWITCH = "nf_conntrack_events"
@@ -81,10 +92,13 @@ class Events:
     """The stream of connections that begin and end. Does not block; `fileno` is for an event loop.
 
     `overruns`: how often the kernel had no room for an event (ENOBUFS). It does not say how many were lost.
+    `began`: (mark, mask); of the connections that begin, only those whose mark, under the mask, is that are told.
     """
 
-    def __init__(self, buffer: int = EVENT_BUFFER) -> None:
+    def __init__(self, buffer: int = EVENT_BUFFER, *, began: tuple[int, int] | None = None) -> None:
         self._netlink = Netlink(NETLINK_NETFILTER, groups=(GROUP_NEW, GROUP_DESTROY), buffer=buffer)
+        if began is not None:
+            self._netlink.attach(only_began(*began))
 
     @property
     def overruns(self) -> int:
@@ -108,6 +122,28 @@ class Events:
     def close(self) -> None:
         """Ends the stream."""
         self._netlink.close()
+
+
+def only_began(mark: int, mask: int) -> tuple[Step, ...]:
+    """What the kernel does with an event before it costs us anything: a flow that was judged is told by its decision.
+
+    Reading the beginning of every connection took a third of the supervisor's time at 10,000 connections a second.
+    """
+    new = int.from_bytes(U16_HOST.pack(NEW), "big")
+    return (
+        (BPF_LDH_ABS, 0, 0, TYPE_OFFSET),
+        (BPF_JEQ, 0, 8, new),  # not the beginning of a connection: let it pass
+        (BPF_LD_IMM, 0, 0, HEADER.size + NFGEN.size),
+        (BPF_LDX_IMM, 0, 0, MARK),
+        (BPF_LD_ABS, 0, 0, SKF_NLATTR),  # where the attribute is; 0: there is none, the mark is 0
+        (BPF_TAX, 0, 0, 0),
+        (BPF_JEQ, 4, 0, 0),
+        (BPF_LD_IND, 0, 0, ATTRIBUTE.size),
+        (BPF_AND, 0, 0, mask),
+        (BPF_JEQ, 0, 1, mark),
+        (BPF_RET, 0, 0, 0xFFFFFFFF),
+        (BPF_RET, 0, 0, 0),
+    )
 
 
 def dump(mark: int = 0, mask: int = 0) -> Iterator[Flow]:

@@ -3,10 +3,11 @@
 Law: what the kernel could not deliver is told (`overruns`), never ignored; nothing here knows what a message means.
 """
 
+import ctypes
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,7 @@ NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 SOL_NETLINK = 270
 NETLINK_ADD_MEMBERSHIP = 1
+SO_ATTACH_FILTER = 26
 SO_RCVBUFFORCE = 33
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
@@ -27,6 +29,12 @@ HEADER = struct.Struct("=IHHII")
 """Length, type, flags, sequence, port."""
 ATTRIBUTE = struct.Struct("=HH")
 ERROR = struct.Struct("=i")
+FILTER = struct.Struct("@HP")
+"""`struct sock_fprog`: how many steps, and where they are."""
+FILTER_STEP = struct.Struct("=HBBI")
+"""`struct sock_filter`: code, how many steps to leave out if true and if false, operand."""
+
+Step = tuple[int, int, int, int]
 
 RECEIVE = 1 << 16
 """One read takes at most this; a message of a dump has at most 32 KiB, an event a few hundred bytes."""
@@ -69,6 +77,12 @@ class Netlink:
     def fileno(self) -> int:
         """For an event loop's `add_reader`."""
         return self.socket.fileno()
+
+    def attach(self, steps: Sequence[Step]) -> None:
+        """The kernel gives this socket only what the filter (classic BPF) lets pass."""
+        program = b"".join(FILTER_STEP.pack(*step) for step in steps)
+        memory = ctypes.create_string_buffer(program, len(program))  # read by the kernel before setsockopt returns
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, FILTER.pack(len(steps), ctypes.addressof(memory)))
 
     def receive(self) -> bytes | None:
         """One datagram of a socket that does not block; None when there is none. An overrun is counted."""

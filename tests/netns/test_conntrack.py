@@ -64,6 +64,28 @@ def datagrams(here: World, family: int, ports: range, answered: int = 0) -> int:
         return sender.getsockname()[1]
 
 
+def test_only_connections_of_one_mark_are_told_when_they_begin_and_all_when_they_end(here: World, family: int) -> None:
+    programs = {4: "iptables-legacy", 6: "ip6tables-legacy"}
+    rule = ("-p", "udp", "-m", "multiport", "--dports", "5001,5002", "-j", "CONNMARK", "--set-xmark")
+    marked = ("-t", "mangle", "-A", "OUTPUT", *rule, "0x0a01/0xffff")
+    run(programs[family], *marked)
+    events = conntrack.Events(began=(0x0A00, 0x0F00))
+    other = conntrack.Events(began=(0x0B00, 0x0F00))
+    try:
+        datagrams(here, family, range(5000, 5003))
+        run("conntrack", "-F")
+        told = [event for event in events.read() if event.flow.original.protocol == 17]
+        none = [event for event in other.read() if event.flow.original.protocol == 17]
+    finally:
+        events.close()
+        other.close()
+        run(programs[family], "-t", "mangle", "-F", "OUTPUT")
+
+    assert sorted(event.flow.original.dport for event in told if event.new) == [5001, 5002]
+    assert sorted(event.flow.original.dport for event in told if not event.new) == [5000, 5001, 5002]
+    assert [event.new for event in none] == [False] * 3
+
+
 def test_a_connection_is_told_when_it_begins_and_when_it_ends(here: World, family: int) -> None:
     events = conntrack.Events()
     try:

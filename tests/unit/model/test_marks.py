@@ -2,7 +2,7 @@
 
 import pytest
 
-from calicod.model.marks import LAST_OWN_ID, UNMANAGED_ID, bits_of, gather, layout, spread
+from calicod.model.marks import FAILSAFE_ID, LAST_OWN_ID, UNMANAGED_ID, bits_of, gather, layout, spread
 
 NARROWEST = layout(0x0000000F, 0x003FFF00)
 
@@ -69,3 +69,12 @@ def test_what_is_spread_over_a_mask_can_be_gathered(mask):
 
 def test_bits_come_lowest_first():
     assert bits_of(0b10110) == [2, 4, 16]
+
+
+def test_the_mark_of_a_failsafe_is_that_of_no_judged_flow():
+    marks = layout()
+    mark, mask = marks.failsafe()
+
+    assert marks.stamp(7, FAILSAFE_ID) & mask == mark
+    assert (marks.stamp(7, FAILSAFE_ID) | marks.filter_stage) & mask != mark
+    assert all(marks.stamp(7, number) & mask != mark for number in range(32) if number != FAILSAFE_ID)
