@@ -5,6 +5,7 @@ counted. What is put is written in order. A thread that hangs in the sink does n
 """
 
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from calicod.eventlog.sink import Shortfall, Sink
 
 ROOM_BYTES = 8 << 20
 """Of lines that wait; some 10,000 events."""
+GATHER_SECONDS = 0.02
+"""How long lines are gathered after some were written: waking the thread for each costs more than writing it."""
 SLOW = "the sink is too slow"
 
 
@@ -81,6 +84,8 @@ class Writer:
                 self._sink.reopen()
             if lines:
                 self._write(lines)
+                if not closing:
+                    time.sleep(GATHER_SECONDS)
             elif closing:
                 self._sink.close()
                 return
