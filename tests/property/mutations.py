@@ -100,6 +100,11 @@ def copy(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
+def odd(random: Random) -> Any:
+    """A value that belongs nowhere, or almost."""
+    return copy(random.choice(ODD))
+
+
 def resource(random: Random) -> dict[str, Any]:
     """A valid one."""
     chosen: dict[str, Any] = copy(random.choice(VALID))
@@ -107,14 +112,14 @@ def resource(random: Random) -> dict[str, Any]:
 
 
 def mutated(random: Random) -> dict[str, Any]:
-    """A resource of which one to three values were changed, moved, renamed or removed."""
+    """A resource of which up to three values were changed, moved, renamed or removed."""
     changed = resource(random)
-    for _ in range(random.randint(1, 3)):
-        *way, last = random.choice(list(paths(changed)) or [("kind",)])
-        parent = at(changed, tuple(way))
-        if isinstance(last, str) and last not in parent:
-            continue
-        _change(random, parent, last)
+    for _ in range(random.choice([0, 1, 1, 1, 2, 3])):
+        ways = list(paths(changed))
+        deep = [way for way in ways if len(way) > 2]
+        if ways:
+            *way, last = random.choice(deep if deep and random.random() < 0.9 else ways)
+            _change(random, at(changed, tuple(way)), last)
     return changed
 
 
@@ -129,17 +134,17 @@ def _change(random: Random, parent: Any, key: str | int) -> None:
     elif how == 3 and isinstance(parent, list):
         parent.insert(random.randint(0, len(parent)), copy(parent[key]))
     else:
-        parent[key] = random.choice(ODD)
+        parent[key] = odd(random)
 
 
 def text(random: Random) -> str:
-    """Mutated resources as JSON or YAML, of which up to three characters or lines were changed."""
+    """Mutated resources as JSON or YAML, of which some characters or lines were changed."""
     documents = [mutated(random) for _ in range(random.choice([1, 1, 1, 2]))]
     if random.random() < 0.4:
         written = "\n---\n".join(json.dumps(one, indent=random.choice([None, 2])) for one in documents)
     else:
         written = yaml.safe_dump_all(documents, default_flow_style=random.choice([None, False]), allow_unicode=True)
-    for _ in range(random.randint(0, 3)):
+    for _ in range(random.choice([0, 0, 0, 1, 1, 2, 3])):
         written = _typo(random, written)
     return written
 

@@ -70,7 +70,7 @@ def test_a_field_that_nobody_knows_is_refused_wherever_it_stands(random):
         if isinstance(mutations.at(resource, path), dict) and not FREE & set(path)
     ]
     path = random.choice(mappings)
-    mutations.at(resource, path)[mutations.UNKNOWN] = random.choice(mutations.ODD)
+    mutations.at(resource, path)[mutations.UNKNOWN] = mutations.odd(random)
     loaded = load(json.dumps(resource), "f.yaml")
 
     # Of a list, the good items are accepted all the same.
