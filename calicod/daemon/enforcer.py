@@ -74,7 +74,6 @@ class Enforcer:
         self.send = send
         self.clear_generation = clear_generation
         self.enforcement: Enforcement | None = None
-        self.topology = Topology()
         self.steering: Steering | None = None
         self.generation = 0
         self.revision = 0
@@ -93,6 +92,7 @@ class Enforcer:
         """
         held = recalled(self.run_directory / ENFORCEMENT_FILE, Enforcement)
         steered = recalled(self.run_directory / STEERED_FILE, Steered)
+        self.enforcement = held
         # INVARIANT: revisions only grow, or an old answer of a worker would pass for a new one.
         self.revision = held.revision if held else 0 if fresh else int(time.time())
         self.generation = self.installer.inspect().generation or 0
@@ -135,7 +135,6 @@ class Enforcer:
         generation = self.generation if same_policy else next_generation(self.generation or None, self.marks)
         await self._steer(ruleset, interfaces, generation)
         self.enforcement = self._stamped = enforcement
-        self.topology = topology
         return Outcome(changed=True, rejudged=not same_policy, revision=self.revision, generation=generation)
 
     @property

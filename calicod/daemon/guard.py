@@ -50,6 +50,11 @@ class Guard:
             return "another program removes or moves the steering rules again and again"
         return ""
 
+    def begin(self) -> None:
+        """What was counted before this process began was told by its predecessor. Raises CalicodError."""
+        self.drops = dict(self.installer.inspect().drops)
+        self.queues = self.read_queues()
+
     async def look(self) -> Findings:
         """One look at rules and counters; programs that show the rules run in a thread."""
         try:

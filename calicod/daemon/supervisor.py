@@ -46,6 +46,8 @@ SETTLE_SECONDS = 0.03
 """How long changes are gathered before they are brought into force."""
 RETRY_SECONDS = 2.0
 """How long after a failure the change is tried again."""
+GATHER_SECONDS = 0.01
+"""How long what conntrack tells is gathered: at most some hundred events, of the thousands that its buffer holds."""
 TICK_SECONDS = 1.0
 CHANGE_SECONDS = 10.0
 """How long the end waits for a change that is under way."""
@@ -87,7 +89,7 @@ class Supervisor:
             clear_generation=self._clear_generation,
         )
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
-        self.connections = conntrack.Events()
+        self.connections = conntrack.Events(began=settings.marks.failsafe())
         self.links = links.Watcher()
         self.files = watch(self.sources.paths)
         self.health = Health()
@@ -187,6 +189,9 @@ class Supervisor:
                 f"sysctl {setting.name}: {setting.error or f'set to {setting.now}, was {setting.before}'}"
             )
         self.reporter.seed(conntrack.dump())
+        self.guard.begin()
+        if self._replaced and self.enforcer.enforcement is not None:
+            self.endpoints = views.states_of(self.enforcer.enforcement)
 
     def _clear_generation(self, generation: int) -> int:
         marks = self.settings.marks
@@ -197,7 +202,11 @@ class Supervisor:
             self.changes.ask(reread=False)
 
     def _connections_changed(self) -> None:
+        """Looks again only after a moment: woken for each alone, the loop would do little else."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.connections.fileno())
         self.reporter.connections(self.connections.read(), self.connections.overruns)
+        loop.call_later(GATHER_SECONDS, loop.add_reader, self.connections.fileno(), self._connections_changed)
 
     def _keeper_spoke(self) -> None:
         for message in self.keeper.messages():
@@ -288,7 +297,7 @@ class Supervisor:
     def _tell_applied(self, reading: Reading, outcome: Outcome, took_ms: float) -> None:
         enforcement = self.enforcer.enforcement
         assert enforcement is not None  # noqa: S101  only called after a change
-        now = views.endpoint_states(enforcement.ruleset, self.enforcer.topology, enforcement.interfaces)
+        now = views.states_of(enforcement)
         for event in presence.changes(self.endpoints, now):
             self.reporter.emit(event)
         self.endpoints = now

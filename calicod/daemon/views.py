@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from calicod.daemon.state import EndpointState, PolicyName, PolicyState
 from calicod.model.interface import Interface
 from calicod.model.network import format_address
+from calicod.ruleset.enforcement import Enforcement
 from calicod.ruleset.program import CompiledPolicy, LocalEndpoint, Program, RuleSet
-from calicod.ruleset.topology import Topology, host_endpoint
+from calicod.ruleset.topology import Topology, host_endpoint, resolve
 
 PolicyKey = tuple[str, str, str]
 Hits = Mapping[PolicyKey, tuple[int, int, int]]
@@ -31,6 +32,12 @@ def interfaces_of(topology: Topology, interfaces: tuple[Interface, ...]) -> dict
         elif (host := host_endpoint(topology, interface.name)) is not None:
             found["host", host].append(interface.name)
     return {key: tuple(names) for key, names in found.items()}
+
+
+def states_of(enforcement: Enforcement) -> tuple[EndpointState, ...]:
+    """Every endpoint of this node, under this enforcement."""
+    ruleset, interfaces = enforcement.ruleset, enforcement.interfaces
+    return endpoint_states(ruleset, resolve(ruleset, interfaces), interfaces)
 
 
 def endpoint_states(

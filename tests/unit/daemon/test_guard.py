@@ -102,3 +102,14 @@ def test_rules_that_cannot_be_read_are_trouble_until_they_can():
     asyncio.run(guard.look())
 
     assert guard.trouble == ""
+
+
+def test_what_was_counted_before_it_began_is_not_told_again():
+    installer = MemoryInstaller()
+    installer.install(Steering(generation=1))
+    installer.drops["invalid"] = 5
+    guard = guarded(installer, {5200: QueueState(queue=5200, waiting=0, queue_dropped=3, user_dropped=2)})
+
+    guard.begin()
+
+    assert asyncio.run(guard.look()).events == ()

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.netns
 @pytest.fixture(scope="module", autouse=True)
 def apart() -> Iterator[None]:
     with namespace():
+        subprocess.run(["ip", "link", "add", "eth7", "type", "veth", "peer", "name", "eth8"], check=True)
         yield
 
 
@@ -168,6 +169,20 @@ def test_a_successor_tells_of_the_death_before_it_and_does_not_begin_anew(plane)
     assert [event["how"] for event in plane.events("daemon.supervisor-died")] == ["killed by SIGKILL"]
     assert plane.events("daemon.started") == []
     assert ["K015" in reason for reason in reasons] == [True]
+
+
+def test_a_successor_tells_no_endpoint_up_that_its_predecessor_told(plane, tmp_path):
+    async def begin(one: ControlPlane) -> None:
+        async with one.running():
+            await one.healthy()
+
+    asyncio.run(begin(plane))
+    successor = ControlPlane(tmp_path, installer=plane.installer)
+    successor.keeper.send(SupervisorDied(77, -9, "killed by SIGKILL"))
+    asyncio.run(begin(successor))
+
+    assert sorted(event["interface"] for event in plane.events("endpoint.up")) == ["eth7", "eth8"]
+    assert successor.events("endpoint.up") == []
 
 
 def test_a_worker_that_was_replaced_is_told_and_waited_for(plane):
