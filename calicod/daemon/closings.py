@@ -5,10 +5,10 @@ Law: only connections that bear our stamp, or that were told when they began, ar
 
 from collections.abc import Iterable
 
-from calicod.daemon.flows import UNKNOWN, Ends, FlowNames
+from calicod.daemon.flows import UNKNOWN, Ends, FlowNames, icmp_ends
 from calicod.daemon.history import History
 from calicod.daemon.lines import Lines, Moment
-from calicod.daemon.templates import Route, Template, text, unknown
+from calicod.daemon.templates import Route, Template, unknown
 from calicod.model.decision import Decision
 from calicod.model.event import NANOSECONDS
 from calicod.model.hook import Hook
@@ -48,14 +48,16 @@ class Closings:
             return None
         template = self._failsafe_template(flow)
         second = (flow.start_ns or now_ns) // NANOSECONDS
-        self._history.begin(hash(ends(flow)), second, template)
-        return self._lines.line(ALLOWED, self._moment(flow, template, now_ns, second))
+        identity = ends(flow)
+        self._history.begin(hash(identity), second, template)
+        return self._lines.line(ALLOWED, self._moment(flow, template, now_ns, self._names.name(identity, second)))
 
     def _ours(self, mark: int) -> bool:
         return bool(mark & self._stamped) or mark & self._id_mask == self._failsafe
 
     def _closed(self, flow: Flow, now_ns: int) -> bytes | None:
-        key = hash(ends(flow))
+        identity = ends(flow)
+        key = hash(identity)
         start = self._history.start(key)
         if start is None and not self._ours(flow.mark):
             return None
@@ -65,17 +67,18 @@ class Closings:
             start, template = self._history.end(key)
         else:
             start = UNKNOWN
-        if template is None and flow.mark & self._stamped == 0 and flow.mark & self._id_mask == self._failsafe:
-            template = self._failsafe_template(flow)
-        moment = self._moment(flow, template or unknown(flow.original.protocol), flow.stop_ns or now_ns, start or began)
-        return self._lines.line(CLOSED, moment, more=figures(flow))
+        if template is None:
+            failsafe = flow.mark & (self._stamped | self._id_mask) == self._failsafe
+            template = self._failsafe_template(flow) if failsafe else unknown(flow.original.protocol)
+        name = self._names.name(identity, start or began)
+        return self._lines.line(CLOSED, self._moment(flow, template, flow.stop_ns or now_ns, name), more=figures(flow))
 
     @staticmethod
     def _newer(start: int, flow: Flow) -> bool:
         """The same addresses and ports were used again, and the new connection was told before this one's end."""
         return bool(flow.stop_ns) and start > flow.start_ns // NANOSECONDS + 1 and start >= flow.stop_ns // NANOSECONDS
 
-    def _moment(self, flow: Flow, template: Template, time_ns: int, second: int) -> Moment:
+    def _moment(self, flow: Flow, template: Template, time_ns: int, name: str | None) -> Moment:
         original, reply = flow.original, flow.reply
         return Moment(
             time_ns,
@@ -87,7 +90,7 @@ class Closings:
             reply.sport,
             original.icmp_type,
             original.icmp_code,
-            self._names.name(ends(flow), second),
+            name,
         )
 
     def _failsafe_template(self, flow: Flow) -> Template:
@@ -110,22 +113,25 @@ def ends(flow: Flow) -> Ends:
     """As the record of the same flow has them: the source before NAT, the destination after it.
 
     The original source stands for a client behind this host's masquerading, the reply's source for a server behind its
-    DNAT. ICMP: type and code for ports.
+    DNAT.
     """
     original, reply = flow.original, flow.reply
     if original.icmp_type >= 0:
-        return original.src, reply.src, original.icmp_type, original.icmp_code, original.protocol
+        number, kind, code = original.icmp_id, original.icmp_type, original.icmp_code
+        return icmp_ends(original.src, reply.src, number, kind, code, original.protocol)
     return original.src, reply.src, original.sport, reply.sport, original.protocol
 
 
 def figures(flow: Flow) -> str:
     """The fields that only the end of a connection has."""
-    duration = None
+    duration = "null"
     if flow.start_ns and flow.stop_ns:
-        duration = max(0, flow.stop_ns - flow.start_ns) // MICROSECONDS / 1000
+        duration = str(max(0, flow.stop_ns - flow.start_ns) // MICROSECONDS / 1000)
+    counts = (flow.packets, flow.bytes, flow.reply_packets, flow.reply_bytes)
+    packets, octets, reply_packets, reply_octets = counts if min(counts) >= 0 else map(counter, counts)
     return (
-        f',"duration_ms":{text(duration)},"packets_to_dst":{counter(flow.packets)},"bytes_to_dst":{counter(flow.bytes)},'
-        f'"packets_to_src":{counter(flow.reply_packets)},"bytes_to_src":{counter(flow.reply_bytes)}'
+        f',"duration_ms":{duration},"packets_to_dst":{packets},"bytes_to_dst":{octets},'
+        f'"packets_to_src":{reply_packets},"bytes_to_src":{reply_octets}'
     )
 
 

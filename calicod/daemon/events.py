@@ -12,7 +12,7 @@ import msgspec
 
 from calicod.daemon.closings import ALLOWED, Closings
 from calicod.daemon.directory import Directory
-from calicod.daemon.flows import UNKNOWN, FlowNames
+from calicod.daemon.flows import UNKNOWN, Ends, FlowNames, icmp_ends
 from calicod.daemon.folding import Folding, LogRate
 from calicod.daemon.history import History
 from calicod.daemon.lines import Lines, Moment
@@ -115,31 +115,33 @@ class EventLog:
         return {name: (counts[0], counts[1], counts[2]) for name, counts in self._counts.items()}
 
     def _record(self, record: Record, template: Template) -> None:
-        ports = (record.icmp_type, record.icmp_code) if template.icmp else (record.sport, record.dport)
-        key = hash((record.src, record.dst, *ports, record.protocol))
+        r = record
+        ends = (r.src, r.dst, r.sport, r.dport, r.protocol)
+        if template.icmp:
+            ends = icmp_ends(r.src, r.dst, r.icmp_id, r.icmp_type, r.icmp_code, r.protocol)
         for rule in template.logged:
-            self._log(record, template, rule, key)
+            self._log(r, template, rule, ends)
         if not template.allow:
-            self._refused(record, template, key)
-        elif not record.quoted:  # a quoted flow that is allowed is no new connection: only its ICMP error passes
-            if template.icmp and record.icmp_type not in TRACKED_ICMP[record.protocol]:
-                self._fold(ALLOWED, record, template, key)
+            self._refused(r, template, ends)
+        elif not r.quoted:  # a quoted flow that is allowed is no new connection: only its ICMP error passes
+            if template.icmp and r.icmp_type not in TRACKED_ICMP[r.protocol]:
+                self._fold(ALLOWED, r, template, ends)
             else:
-                self._allowed(record, template, key)
+                self._allowed(r, template, ends)
 
-    def _allowed(self, record: Record, template: Template, key: int) -> None:
-        history = self._history
+    def _allowed(self, record: Record, template: Template, ends: Ends) -> None:
+        history, key = self._history, hash(ends)
         start = self._start(record, key)
         if start is None:
             second = record.time_ns // NANOSECONDS
             history.begin(key, second, template)
-            self._tell(ALLOWED, self._moment(record, template, second))
+            self._tell(ALLOWED, self._moment(record, template, ends, second))
             return
         judged, before = history.before(key, template)
         if before is not template:
             history.judge(key, template)
         if not judged or (before is not None and before.rule != template.rule):
-            self._tell(ALLOWED, self._moment(record, template, start))
+            self._tell(ALLOWED, self._moment(record, template, ends, start))
 
     def _start(self, record: Record, key: int) -> int | None:
         """When the connection of this packet began, UNKNOWN, or None: with this packet."""
@@ -150,17 +152,18 @@ class EventLog:
             return start
         return None
 
-    def _refused(self, record: Record, template: Template, key: int) -> None:
+    def _refused(self, record: Record, template: Template, ends: Ends) -> None:
         if not record.known:
-            self._fold(DENIED, record, template, key)
+            self._fold(DENIED, record, template, ends)
             return
+        key = hash(ends)
         judged, before = self._history.before(key, template)
         if before is not template:
             self._history.judge(key, template)
         if not judged or (before is not None and before.rule == template.rule):
-            self._fold(DENIED, record, template, key)
+            self._fold(DENIED, record, template, ends)
             return
-        moment = self._moment(record, template, self._history.start(key) or UNKNOWN)
+        moment = self._moment(record, template, ends, self._history.start(key) or UNKNOWN)
         if before is None or before.allow:
             old = "null" if before is None else before.policy
             self._tell(CUT, moment, more=f',"old_policy":{old}')
@@ -168,38 +171,53 @@ class EventLog:
             self._tell(DENIED, moment)
         self._folding.begin(hash((key, template.rule)), DENIED, moment)
 
-    def _fold(self, event: str, record: Record, template: Template, key: int) -> None:
+    def _fold(self, event: str, record: Record, template: Template, ends: Ends) -> None:
         """Tells what was not told within the window."""
-        window = hash((key, template.rule))
+        window = hash((hash(ends), template.rule))
         if self._folding.repeat(window, record.time_ns):
             return
-        start = self._start(record, key)
-        moment = self._moment(record, template, record.time_ns // NANOSECONDS if start is None else start)
+        moment = self._moment(record, template, ends, self._began(record, ends))
         self._tell(event, moment)
         self._folding.begin(window, event, moment)
+
+    def _began(self, record: Record, ends: Ends) -> int:
+        """As `_start`, with the second of this packet when it is the first."""
+        start = self._start(record, hash(ends))
+        return record.time_ns // NANOSECONDS if start is None else start
 
     def _tell(self, event: str, moment: Moment, more: str = "") -> None:
         self._out.append(self._lines.line(event, moment, more=more))
         name = moment.template.hits
         if name is not None:
-            self._counts.setdefault(name, [0, 0, 0])[0 if moment.template.allow else 1] += 1
+            self._count(name, 0 if moment.template.allow else 1)
 
-    def _log(self, record: Record, template: Template, rule: LogRule, key: int) -> None:
-        self._counts.setdefault(rule.hits, [0, 0, 0])[2] += 1
-        start = self._start(record, key)
-        moment = self._moment(record, template, record.time_ns // NANOSECONDS if start is None else start)
+    def _count(self, name: tuple[str, str, str], which: int) -> None:
+        counts = self._counts.get(name)
+        if counts is None:
+            counts = self._counts[name] = [0, 0, 0]
+        counts[which] += 1
+
+    def _log(self, record: Record, template: Template, rule: LogRule, ends: Ends) -> None:
+        self._count(rule.hits, 2)
+        moment = self._moment(record, template, ends, self._began(record, ends))
         if self._log_rate.offer(rule, moment):
             self._tell_logged(rule, moment, 0)
 
     def _tell_logged(self, rule: LogRule, moment: Moment, suppressed: int) -> None:
         self._out.append(self._lines.line(LOGGED, moment, tail=rule.tail, more=f',"suppressed":{suppressed}'))
 
-    def _moment(self, record: Record, template: Template, start: int) -> Moment:
-        r = record
-        ports = (r.icmp_type, r.icmp_code) if template.icmp else (r.sport, r.dport)
-        name = self._names.name((r.src, r.dst, *ports, r.protocol), start)
+    def _moment(self, record: Record, template: Template, ends: Ends, start: int) -> Moment:
         return Moment(
-            r.time_ns, self._revision, template, r.src, r.dst, r.sport, r.dport, r.icmp_type, r.icmp_code, name
+            record.time_ns,
+            self._revision,
+            template,
+            record.src,
+            record.dst,
+            record.sport,
+            record.dport,
+            record.icmp_type,
+            record.icmp_code,
+            self._names.name(ends, start),
         )
 
     def _template(self, key: tuple[bytes, int, str, str, int], record: Record) -> Template:

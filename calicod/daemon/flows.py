@@ -8,7 +8,10 @@ from hashlib import blake2b
 from struct import Struct
 
 Ends = tuple[bytes, bytes, int, int, int]
-"""Source before NAT, destination after it, their ports (ICMP: type and code; -1: none), protocol number."""
+"""Source before NAT, destination after it, their ports (-1: none), protocol number.
+
+ICMP: the identifier, and type and code as one number (`icmp_ends`), stand for the ports.
+"""
 
 FLOW_LIMIT = 131_072
 TEMPLATE_BITS = 24
@@ -17,6 +20,11 @@ UNKNOWN = 0
 """Start or template that is not known: the flow was judged before this process began, or was forgotten."""
 
 _IDENTITY = Struct("!QHHh")
+
+
+def icmp_ends(src: bytes, dst: bytes, identifier: int, kind: int, code: int, protocol: int) -> Ends:
+    """The ends of a flow of ICMP or ICMPv6."""
+    return src, dst, identifier, kind << 8 | code, protocol
 
 
 def pack(start: int, template: int) -> int:

@@ -18,7 +18,7 @@ from calicod.model.hook import Hook
 from calicod.model.record import Record
 from calicod.model.verdict import Reason, Verdict
 from calicod.packet.decode import decode
-from calicod.packet.turn import is_error, quoted, turned
+from calicod.packet.turn import identifier, is_error, quoted, turned
 from calicod.packet.value import Malformed, Packet
 from calicod.ruleset.enforcement import Enforcement
 
@@ -164,6 +164,7 @@ class Judge:
                     mark & known_bit != 0,
                     reply,
                     quoting,
+                    identifier(payload, quoting=quoting) if packet.icmp_type >= 0 else -1,
                 )
             )
             totals.count(decision)

@@ -43,9 +43,10 @@ class Lines:
         if second != self._second:
             self._second, self._date = second, timestamp(moment.time_ns)[:-FRACTION]
         t = moment.template
-        memo = self.directory.memo(t.namespace)
-        src_ip, src = memo.get(moment.src) or self.directory.find(moment.src, t.namespace)
-        dst_ip, dst = memo.get(moment.dst) or self.directory.find(moment.dst, t.namespace)
+        directory = self.directory
+        memo = directory.memos.get(t.namespace) or directory.memo(t.namespace)
+        src_ip, src = memo.get(moment.src) or directory.find(moment.src, t.namespace)
+        dst_ip, dst = memo.get(moment.dst) or directory.find(moment.dst, t.namespace)
         sport, dport, icmp_type, icmp_code = moment.sport, moment.dport, moment.icmp_type, moment.icmp_code
         flow_id = "null" if moment.flow_id is None else f'"{moment.flow_id}"'
         return (

@@ -6,6 +6,7 @@ goes last.
 """
 
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import msgspec
 
@@ -136,6 +137,7 @@ def build(number: int, decision: Decision, route: Route, directory: Directory) -
     )
 
 
+@cache
 def unknown(protocol: int) -> Template:
     """For a connection that was allowed by a decision that nobody remembers."""
     return Template(

@@ -14,6 +14,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 
     `time_ns`: wall clock. `decision`: msgpack of a `Decision`. `known`: the flow bore an older stamp of ours (a refusal
     is a cut). `reply`: it was the reply direction that came up. `quoted`: an ICMP error judged as the flow it quotes.
+    `icmp_id`: to conntrack, the identifier is what makes two pings between the same hosts two connections.
     """
 
     time_ns: int
@@ -31,6 +32,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     known: bool = False
     reply: bool = False
     quoted: bool = False
+    icmp_id: int = -1
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch"):

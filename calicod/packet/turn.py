@@ -25,6 +25,8 @@ TURNED: Mapping[tuple[int, int], int] = MappingProxyType(
 ERRORS = frozenset({(4, 3), (4, 4), (4, 5), (4, 11), (4, 12), (6, 1), (6, 2), (6, 3), (6, 4)})
 """Family and type of the messages that quote the packet they are about (RFC 792, RFC 4443)."""
 ERROR_HEADER = 8
+IDENTIFIER = 4
+"""Where the identifier of a query lies (RFC 792, RFC 4443)."""
 QUOTED_V4: Mapping[int, int] = MappingProxyType({protocol: min(need, 8) for protocol, need in NEEDED_V4.items()})
 QUOTED_V6: Mapping[int, int] = MappingProxyType({protocol: min(need, 8) for protocol, need in NEEDED_V6.items()})
 """Of a quoted packet 8 bytes of transport are enough: "internet header + 64 bits of original data" (RFC 792)."""
@@ -75,3 +77,16 @@ def payload(raw: bytes) -> tuple[int, int]:
     end = V6_HEADER + length if length else len(raw)
     walked = walk(raw, min(end, len(raw)), raw[6])
     return V6_HEADER if isinstance(walked, str) else walked[0], end
+
+
+def identifier(raw: bytes, *, quoting: bool = False) -> int:
+    """The identifier of an ICMP query or its reply, or of the one that an ICMP error quotes; -1 when it is cut off.
+
+    For packets that `decode`, or `quoted`, has read.
+    """
+    start, _ = payload(raw)
+    if quoting:
+        raw = raw[start + ERROR_HEADER :]
+        start, _ = payload(raw)
+    field = raw[start + IDENTIFIER : start + IDENTIFIER + 2]
+    return int.from_bytes(field) if len(field) == 2 else -1  # noqa: PLR2004  a field of 16 bits
