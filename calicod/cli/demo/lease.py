@@ -14,7 +14,7 @@ from pathlib import Path
 
 from calicod.cli.demo.space import namespaces, remove_namespace
 
-BASE = Path("/run/calicod-demo")
+BASE = Path("/run")
 LOCK = "lock"
 
 
@@ -35,7 +35,6 @@ class Lease:
 
 def claim(prefix: str, base: Path = BASE) -> Lease:
     """A lease of this process, after everything that dead ones of the same prefix left behind is removed."""
-    base.mkdir(mode=0o700, parents=True, exist_ok=True)
     with one_at_a_time(base):
         reclaim(prefix, base)
         name = f"{prefix}{os.getpid()}"

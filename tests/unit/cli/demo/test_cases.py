@@ -86,5 +86,5 @@ def test_the_examples_of_a_checkout_are_those_beside_the_package():
 
 
 def test_a_package_without_examples_is_an_error_with_a_remedy(tmp_path):
-    with pytest.raises(CalicodError, match="K080 the examples are not installed\n  hint: .*--examples DIR"):
+    with pytest.raises(CalicodError, match=r"K080 the examples are not installed\n  hint: .*--examples DIR"):
         examples(tmp_path)

@@ -17,9 +17,9 @@ def dead(base, number):
 
 
 def test_a_lease_names_a_folder_and_a_prefix_after_this_process(tmp_path):
-    lease = claim(PREFIX, tmp_path / "base")
+    lease = claim(PREFIX, tmp_path)
 
-    assert lease.folder == tmp_path / "base" / f"{PREFIX}{os.getpid()}"
+    assert lease.folder == tmp_path / f"{PREFIX}{os.getpid()}"
     assert lease.prefix == f"{PREFIX}{os.getpid()}-"
     lease.close()
 
