@@ -7,6 +7,8 @@ id is in the stamp of every flow that came by it; `lo` and what no endpoint clai
 
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from calicod.model.interface import Interface
 from calicod.model.marks import FIRST_OWN_ID, LAST_OWN_ID, UNMANAGED_ID, MarkLayout
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
@@ -41,8 +43,8 @@ def steer(  # noqa: PLR0913  the settings of the kernel side, each by name
     managed = [name for name in nics if name in awaited or is_managed(topology, name)]
     rest = [name for name in nics if name not in managed]
     ids = allotted((*managed, *granted, *rest), {} if previous is None else ids_of(previous))
-    return Steering(
-        generation=generation,
+    return replace(
+        steering,
         nics=tuple(Nic(name, ids[name], name in managed) for name in nics),
         wildcard_host=topology.wildcard is not None,
         workload_prefixes=settings.workload_prefixes,
@@ -53,10 +55,6 @@ def steer(  # noqa: PLR0913  the settings of the kernel side, each by name
         failsafe_inbound=failsafe_ports(settings.failsafe_inbound),
         failsafe_outbound=failsafe_ports(settings.failsafe_outbound),
         drop_invalid=not settings.disable_invalid_check,
-        queue_base=queue_base,
-        workers=workers,
-        fail_open=fail_open,
-        marks=marks,
     )
 
 

@@ -42,18 +42,30 @@ def load(text: str, file: str) -> Loaded:
     ready = prepared(text, file)
     if isinstance(ready, Diagnostic):
         return Loaded(diagnostics=(ready,), broken=(file,))
+    loading = _streamed(ready, file) or _salvaged(ready, file)
+    return together([loading.loaded()])
+
+
+def _streamed(text: str, file: str) -> "_Loading | None":
+    """A text without syntax errors; None if there is one, with nothing kept of what was parsed before it."""
+    loading = _Loading(file, text)
     try:
-        loading = _Loading(file, ready)
-        for document in stream(ready):
+        for document in stream(text):
             loading.take(document)
     except Unparsable:
-        loading = _Loading(file, ready)
-        for part in salvage(ready, file):
-            if isinstance(part, Diagnostic):
-                loading.broken(part)
-            else:
-                loading.take(part)
-    return together([loading.loaded()])
+        return None
+    return loading
+
+
+def _salvaged(text: str, file: str) -> "_Loading":
+    """What can be read of a text with syntax errors."""
+    loading = _Loading(file, text)
+    for part in salvage(text, file):
+        if isinstance(part, Diagnostic):
+            loading.broken(part)
+        else:
+            loading.take(part)
+    return loading
 
 
 def together(loaded: Iterable[Loaded]) -> Loaded:
