@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from calicod.daemon import views
 from calicod.daemon.control import Handlers
+from calicod.daemon.health import HEALTHY, STOPPING
 from calicod.daemon.state import EndpointState, PolicyState, Status
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ class Answers:
         s = self.supervisor
         s.judge_health()
         reading = s.reading
+        state = STOPPING if s.stopping.is_set() else s.health.state
         return Status(
-            healthy=s.health.state == "healthy",
-            state=s.health.state,
+            healthy=state == HEALTHY,
+            state=state,
             reasons=s.health.reasons,
             node=s.settings.node_name,
             pid=os.getppid(),

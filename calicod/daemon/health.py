@@ -10,7 +10,7 @@ import msgspec
 from calicod.errors import Diagnostic
 from calicod.model.event import DaemonDegraded, DaemonRecovered
 
-STARTING, HEALTHY, DEGRADED = "starting", "healthy", "degraded"
+STARTING, HEALTHY, DEGRADED, STOPPING = "starting", "healthy", "degraded", "stopping"
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

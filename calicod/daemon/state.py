@@ -32,7 +32,7 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `calicod status`. `state`: starting, healthy, degraded or stopping; `reasons` say why not healthy."""
+    """The answer of `calicod status`. `state`: starting, healthy, degraded or stopping; `reasons`: why not healthy."""
 
     healthy: bool
     state: str

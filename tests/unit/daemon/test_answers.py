@@ -59,3 +59,15 @@ def test_endpoints_and_policies_are_those_in_force(plane):
 
     assert [(e.name, [p.name for p in e.ingress]) for e in endpoints] == [("h", ["web"])]
     assert [(p.name, p.endpoints, p.ingress_rules) for p in policies] == [("web", ("h",), 1)]
+
+
+def test_a_daemon_that_was_asked_to_stop_says_so(plane):
+    async def ask() -> Status:
+        async with plane.running():
+            await plane.healthy()
+            plane.supervisor.stopping.set()
+            return plane.status()
+
+    status = asyncio.run(ask())
+
+    assert (status.healthy, status.state) == (False, "stopping")

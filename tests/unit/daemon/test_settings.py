@@ -73,7 +73,7 @@ def test_a_second_document_is_refused():
 
 
 def test_a_named_file_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(CalicodError, match="C001 .*no such file"):
+    with pytest.raises(CalicodError, match=r"C001 .*no such file"):
         load_settings(tmp_path / "none.yaml")
 
 
