@@ -27,7 +27,7 @@ from calicod.engine.bitmap import BitmapEngine
 from calicod.model.decision import Decision
 from calicod.model.hook import Hook
 from calicod.model.network import V4_LENGTH, parse_address
-from calicod.model.protocol import ICMP, ICMPV6
+from calicod.model.protocol import ICMP, ICMPV6, protocol_name
 from calicod.packet.value import Packet
 
 BATCH = 512
@@ -196,19 +196,24 @@ def maker() -> Callable[[GivenPacket], Packet]:
         if number is None:
             number = protocol((given.protocol, family))
         if given.icmp_type >= 0 or given.icmp_code >= 0:
-            check_icmp(given, family, number)
-        return Packet(family, number, src, dst, given.sport, given.dport, given.icmp_type, given.icmp_code)
+            return icmp_packet(given, family, number, src, dst)
+        return Packet(family, number, src, dst, given.sport, given.dport)
 
     return make
 
 
-def check_icmp(given: GivenPacket, family: int, number: int) -> None:
-    """Only ICMP of the packet's family has a type, and a code only with it. Raises ValueError."""
-    own = OWN_ICMP[family]
-    if number != own:
-        raise ValueError(f"icmp_type and icmp_code need protocol {own} in IPv{family}, not {number}")
+def icmp_packet(given: GivenPacket, family: int, number: int, src: bytes, dst: bytes) -> Packet:
+    """A packet with a type: only ICMP has one, and a code only with it. Raises ValueError.
+
+    One of the other family's ICMP is a packet without a type (packet/value.py).
+    """
+    if number not in OWN_ICMP.values():
+        raise ValueError(f"icmp_type and icmp_code need protocol icmp, not {protocol_name(number)}")
     if given.icmp_type < 0:
         raise ValueError("an icmp_code needs an icmp_type")
+    if number != OWN_ICMP[family]:
+        return Packet(family, number, src, dst)
+    return Packet(family, number, src, dst, icmp_type=given.icmp_type, icmp_code=given.icmp_code)
 
 
 def without_nulls(line: bytes) -> GivenPacket:
