@@ -1,7 +1,7 @@
 """Wishes for a change, gathered until somebody has time for them.
 
-Law: nothing asked for is forgotten, and nothing is done twice for the same wish: whoever asks while a change is under way
-is answered by the next one, which sees everything asked for until it began.
+Law: nothing asked for is forgotten, and nothing is done twice for the same wish: whoever asks while a change is under
+way is answered by the next one, which sees everything asked for until it began.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """The daemon's own log: structlog on stderr, for people on a terminal and as JSON elsewhere.
 
-Law: the event is a constant `noun.participle`, the facts are fields; nothing is logged per packet, no secrets, no payloads.
+Law: the event is a constant `noun.participle`, the facts are fields; nothing is logged per packet; no secrets, no
+payloads.
 """
 
 import logging

@@ -11,6 +11,7 @@ from calicod.daemon.keeper import Channels
 from calicod.daemon.settings import Settings
 from calicod.daemon.state import Status
 from calicod.daemon.supervisor import Supervisor
+from calicod.eventlog.file import FileSettings
 from calicod.model.record import Applied, Swap
 from calicod.netfilter.memory import MemoryInstaller
 from tests.netns.world import inside, world
@@ -51,7 +52,7 @@ class ControlPlane:
             policy_paths=(folder / "p",),
             run_directory=folder / "run",
             state_directory=folder / "state",
-            events=({"type": "file", "path": str(folder / "events.jsonl")},),
+            events=(FileSettings(folder / "events.jsonl"),),
             failure_mode=failure_mode,
         )
         self.silent = False
