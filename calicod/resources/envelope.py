@@ -28,7 +28,7 @@ from calicod.resources.metadata import (
 )
 from calicod.resources.policies import GLOBAL, global_network_policy, network_policy
 from calicod.resources.profiles import PROFILE, profile
-from calicod.resources.report import Report
+from calicod.resources.report import Report, printable
 from calicod.resources.scalars import quoted
 from calicod.resources.sets import FORBIDDEN_LABELS, SET, network_set
 from calicod.resources.table import Field, Fields, find, is_mapping, read
@@ -191,6 +191,6 @@ def _check_root(root: Mapping, known: Kind, report: Report) -> None:
     hints = dict(_MISPLACED)
     for name in _IN_METADATA:
         value = find(root, name)
-        text = value.value if isinstance(value, Scalar) else "…"
+        text = printable(value.value) if isinstance(value, Scalar) else "…"
         hints[name] = f"{name} belongs under metadata: write `metadata: {{{name}: {text}}}`"
     read(root, table, report, hints)

@@ -59,7 +59,8 @@ def checked_name(value: str, node: Node, report: Report, code: str, limit: int) 
 
 def _name_hint(value: str) -> str | None:
     mended = value.strip().lower().replace("_", "-").replace(" ", "-")
-    return f"write {mended}" if mended != value and _SUBDOMAIN.fullmatch(mended) else None
+    good = mended != value and len(mended) <= MAX_NAME and _SUBDOMAIN.fullmatch(mended)
+    return f"write {mended}" if good else None
 
 
 def container(node: Node, report: Report) -> str | None:

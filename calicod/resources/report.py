@@ -9,6 +9,7 @@ from typing import NamedTuple
 from calicod.errors import Diagnostic, Place, Severity
 from calicod.resources.document import Document, Mapping, Node, Scalar, Sequence
 
+MAX_SHOWN = 80
 MAX_FINDINGS = 200
 """Of one resource; more help nobody."""
 
@@ -21,6 +22,16 @@ class _Finding(NamedTuple):
     path: str
     message: str
     hint: str | None
+
+
+def printable(value: str) -> str:
+    r"""A text of the user's as it may go to a terminal: without control characters, cut where it is too long to read.
+
+    >>> print(printable("eth0"), printable("\x1b[2J"))
+    eth0 \x1b[2J
+    """
+    cut = value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "…"
+    return cut if cut.isprintable() else repr(cut)[1:-1]
 
 
 class Report:
@@ -116,7 +127,7 @@ def paths(root: Node) -> dict[int, str]:
         children: list[tuple[Node, str]] = []
         if isinstance(node, Mapping):
             for key, value in node.value:
-                name = key.value if isinstance(key, Scalar) else "?"
+                name = printable(key.value) if isinstance(key, Scalar) else "?"
                 path = f"{prefix}.{name}" if prefix else name
                 found.setdefault(id(key), path)
                 children.append((value, path))

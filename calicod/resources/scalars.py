@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from calicod.resources.document import PLAIN, QUOTED, TAG, Mapping, Node, Scalar, Sequence
-from calicod.resources.report import Report
+from calicod.resources.report import Report, printable
 
 T = TypeVar("T")
 Reader = Callable[[Node, Report], T | None]
@@ -22,7 +22,6 @@ _SPECIAL_FLOAT = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _TYPED_START = frozenset("0123456789+-.tTfF")
 _LARGEST = 2**63
 MAX_DIGITS = 400
-MAX_SHOWN = 80
 
 
 def is_null(node: Node) -> bool:
@@ -43,8 +42,7 @@ def shown(node: Node) -> str:
 
 def quoted(value: str) -> str:
     """A text of the user's in quotes, cut where it is too long to read."""
-    cut = value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "…"
-    return f'"{cut}"' if cut.isprintable() else repr(cut)
+    return f'"{printable(value)}"'
 
 
 def _type_of(node: Node) -> str:
@@ -73,7 +71,8 @@ def scalar(node: Node, report: Report, wanted: str, code: str = "Y010") -> str |
 
 def tag_error(node: Node, report: Report) -> None:
     """A tag such as `!!python/object` is refused: what it would make of the value is not known."""
-    report.error("Y006", node, f'tag "{node.tag.replace(TAG, "!!")}" is not understood', hint="remove the tag")
+    tag = quoted(node.tag.replace(TAG, "!!"))
+    report.error("Y006", node, f"tag {tag} is not understood", hint="remove the tag")
 
 
 def text(node: Node, report: Report) -> str | None:
@@ -83,7 +82,7 @@ def text(node: Node, report: Report) -> str | None:
         return quoted_value
     value = scalar(node, report, "text")
     if value is not None and node.tag == PLAIN and value[0] in _TYPED_START and _type_of(node) != "the text":
-        report.warning("W001", node, f"{shown(node)} is taken as text", hint=f'write "{value}" in quotes')
+        report.warning("W001", node, f"{shown(node)} is taken as text", hint=f"write {quoted(value)} in quotes")
     return value
 
 
@@ -112,7 +111,7 @@ def _number(node: Node, report: Report, wanted: str, code: str) -> float | int |
         number = float(value)
         if abs(number) < float("inf"):
             return number
-    hint = f"write {value} without quotes" if node.tag != PLAIN and _FLOAT.fullmatch(value) else None
+    hint = f"write {printable(value)} without quotes" if node.tag != PLAIN and _FLOAT.fullmatch(value) else None
     report.error(code, node, f"expected {wanted}, found {shown(node)}", hint=hint)
     return None
 

@@ -18,6 +18,12 @@ def test_a_path_names_fields_and_counts_list_entries():
     assert sorted(set(paths(document.root).values())) == ["", "a", "a.b", "a.b[0]", "a.b[1]", "a.b[1].c"]
 
 
+def test_a_key_in_a_path_is_cut_and_harmless_on_a_terminal():
+    document, _ = read('a: {"\\e[2J": {? ' + 90 * "x" + " : 1}}")
+
+    assert max(paths(document.root).values(), key=len) == f"a.\\x1b[2J.{80 * 'x'}…"
+
+
 def test_of_an_aliased_node_the_path_is_one_of_its_places():
     document, report = read("a: &x {k: v}\nb: *x\n")
     report.error("X", document.root.value[1][1], "no")

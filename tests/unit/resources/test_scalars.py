@@ -130,7 +130,7 @@ def test_a_choice_is_spelt_as_given_unless_any_case_does():
 
 @pytest.mark.parametrize(
     ("value", "told"),
-    [("a", '"a"'), (81 * "x", f'"{80 * "x"}…"'), ("a\nb", r"'a\nb'"), ("\x1b[31m", r"'\x1b[31m'"), ("é", '"é"')],
+    [("a", '"a"'), (81 * "x", f'"{80 * "x"}…"'), ("a\nb", r'"a\nb"'), ("\x1b[31m", r'"\x1b[31m"'), ("é", '"é"')],
 )
 def test_what_a_user_wrote_is_quoted_cut_and_harmless_on_a_terminal(value, told):
     assert quoted(value) == told
