@@ -133,7 +133,7 @@ def router() -> Iterator[Node]:
 
 @pytest.fixture(scope="module")
 def shared(router: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running_in(router, tmp_path_factory.mktemp("daemon")) as daemon:
+    with running_in(router, tmp_path_factory.mktemp("daemon"), {"workers": 2}) as daemon:
         daemon.write(endpoints=endpoints(), switch=switch(ALLOW))
         daemon.start()
         yield daemon
@@ -431,6 +431,59 @@ def test_endpoints_are_told_as_their_interfaces_come_and_go(daemon: Running) -> 
         }
     )
     assert (came["interface"], went["interface"]) == ("cali9", "cali9")
+
+
+def host(name: str, where: str) -> str:
+    return f"""
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {{name: {name}, labels: {{role: host}}}}
+spec: {{node: node, {where}}}
+"""
+
+
+def test_an_interface_that_an_endpoint_names_is_judged_from_its_first_packet_on(daemon: Running) -> None:
+    router, world = daemon.router, daemon.router.world
+    daemon.change(more=host("eth7", "interfaceName: eth7"), switch=switch(DENY))
+    world.run(router.space("far"), "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
+    try:
+        world.address(router.space("far"), "peer7", "10.65.97.2/24")
+        world.run(router.space("far"), "ip", "link", "set", "peer7", "up")
+        with (
+            world.socket(router.name, socket.AF_INET, socket.SOCK_DGRAM) as server,
+            world.socket(router.space("far"), socket.AF_INET, socket.SOCK_DGRAM) as client,
+        ):
+            server.bind(("", 4650))
+            client.connect(("10.65.97.1", 4650))
+            with flooding(client):
+                world.run(router.space("far"), "ip", "link", "set", "eth7", "netns", router.name)
+                lines = "address add 10.65.97.1/24 dev eth7\nlink set eth7 up\n"
+                world.run(router.name, "ip", "-batch", "-", text=lines)
+                server.settimeout(0.7)
+                with pytest.raises(TimeoutError):
+                    server.recv(100)
+            assert daemon.told("endpoint.up")[-1]["interface"] == "eth7"
+    finally:
+        world.run(router.space("far"), "ip", "link", "del", "peer7")
+        (daemon.policies / "more.yaml").unlink()
+
+
+def test_an_endpoint_by_address_goes_where_the_address_goes(daemon: Running) -> None:
+    router = daemon.router
+    allow_but = ("{action: Deny, protocol: TCP, destination: {ports: [4660]}}", ALLOW)
+    daemon.change(more=host("mobile", "expectedIPs: [10.65.98.1]"), switch=switch(*allow_but))
+    try:
+        assert tcp(router, "far", "node", 4, 4660)
+        up = len(daemon.events("endpoint.up"))
+        router.world.address(router.name, "eth1", "10.65.98.1/32")
+        assert daemon.told("endpoint.up", up + 1)[-1]["interface"] == "eth1"
+        daemon.until(lambda status: status.healthy)
+        assert not tcp(router, "far", "node", 4, 4660, SHORT)
+        router.world.run(router.name, "ip", "address", "del", "10.65.98.1/32", "dev", "eth1")
+        daemon.told("endpoint.down")
+        wait_for(lambda: tcp(router, "far", "node", 4, 4660, SHORT))
+    finally:
+        (daemon.policies / "more.yaml").unlink()
 
 
 # The end, and the beginning
