@@ -1,7 +1,7 @@
 """What was told last of each live flow, on each path that it takes through this host.
 
 Law: a flow may pass this host twice (design 6, second passage): each path has its own decision and is compared with
-itself only. The start of the flow is one.
+itself only. The start of the flow is one, and a later flow of the same ends has nothing to do with it.
 """
 
 from collections.abc import Iterable
@@ -34,10 +34,11 @@ class History:
         flow = self._flows.get(key)
         if flow is None:
             return True, None
-        first = self.templates.get(unpack(flow)[1])
+        start, number = unpack(flow)
+        first = self.templates.get(number)
         if first is None or first.path == template.path:
             return True, first
-        passage = self._passages.get(hash((key, template.path)))
+        passage = self._passages.get(hash((key, start, template.path)))
         return passage is not None, None if passage is None else self.templates.get(passage)
 
     def judge(self, key: int, template: Template) -> None:
@@ -48,7 +49,7 @@ class History:
         if first is None or first.path == template.path:
             self._flows.put(key, pack(start, template.id))
         else:
-            self._passages.put(hash((key, template.path)), template.id)
+            self._passages.put(hash((key, start, template.path)), template.id)
 
     def end(self, key: int) -> tuple[int, Template | None]:
         """Forgets a flow: its start (UNKNOWN if nothing is known of it) and its last decision on the first path."""

@@ -115,22 +115,22 @@ class FileSink:
 
     def _append(self, lines: Sequence[bytes]) -> tuple[int, OSError | None]:
         """How many lines were written, and what stopped the others."""
-        data = memoryview((NEWLINE if self._torn else b"") + b"".join(lines))
-        begun = -1 if self._torn else 0
-        self._torn = False
-        written = 0
+        torn, written = self._torn, 0
+        data = memoryview((NEWLINE if torn else b"") + b"".join(lines))
         try:
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
         except OSError as error:
-            whole, rest = whole_lines(lines, begun + written)
+            self._torn = torn and not written
+            whole, rest = whole_lines(lines, max(0, written - torn))
             self._take_back(rest)
             return whole, error
+        self._torn = False
         return len(lines), None
 
     def _take_back(self, rest: int) -> None:
         """Removes the beginning of a line, `rest` bytes; where that cannot be, the next write ends it."""
-        if rest <= 0:
+        if not rest:
             return
         try:
             os.ftruncate(self._descriptor, size_of(self._descriptor) - rest)

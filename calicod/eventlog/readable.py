@@ -37,9 +37,9 @@ def pieces(line: bytes) -> list[Piece]:
     if not isinstance(event, dict):
         return [(printable(line.decode("utf-8", "backslashreplace").rstrip("\n")), "")]
     name = printable(str(event.get("event", "?")))
-    found = [(f"{clock(event)} ", "dim"), (f"{name:{WIDTH}} ", STYLES.get(name, "blue"))]
-    told = connection(event) if "src_ip" in event else facts(event)
-    return found + [(printable(text), style) for text, style in told]
+    told = [(printable(text), style) for text, style in (connection(event) if "src_ip" in event else facts(event))]
+    column = f"{name:{WIDTH}} " if told else name
+    return [(f"{clock(event)} ", "dim"), (column, STYLES.get(name, "blue")), *told]
 
 
 def plain(line: bytes) -> str:
