@@ -67,6 +67,13 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     yield from build("cde-", tmp_path_factory.mktemp("stage"), request.param)
 
 
+def test_in_the_end_no_decision_was_told_twice_or_of_a_connection_that_nobody_tried(stage: Stage):
+    for number in CASES:
+        assert stage.result(number).differences == ()
+
+    assert stage.trial.surplus() == ()
+
+
 @pytest.mark.parametrize("number", CASES)
 class TestCase:
     def test_everything_comes_out_as_it_is_written(self, stage: Stage, number: int):

@@ -6,7 +6,7 @@ Law: every line about a decision is told from the daemon's event; what was expec
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
@@ -107,14 +107,16 @@ class Narrator:
         for text in found:
             self.say("\n".join(f"  {line}" for line in text.splitlines()), "yellow")
 
-    def farewell(self, results: Iterable[Result], differences: int, seconds: float) -> None:
+    def farewell(self, results: Iterable[Result], wrong: Sequence[str], seconds: float) -> None:
         """The sum."""
         count = Counter(outcome.flow.verdict for result in results for outcome in result.outcomes)
         sum_up = f"{count.total()} connections in {seconds:.0f} s, {count['allow']} allowed and {count['deny']} refused"
         self.console.print()
         self.console.print(Rule(style="cyan"))
-        if differences:
-            self.say(f"{sum_up}: {differences} differ from what the policy says", "bold red")
+        if wrong:
+            for text in wrong:
+                self.say(f"DIFFERS {text}", "bold white on red")
+            self.say(f"{sum_up}: not all is as the policy says", "bold red")
             return
         self.say(f"{sum_up}: each as its policy says, each decision told once, with its rule", "bold green")
 
@@ -122,9 +124,9 @@ class Narrator:
         """What to try next."""
         self.say("Play with one yourself: `calicod demo --case 1 --keep`. All of it as data: `calicod demo --json`.")
 
-    def explain(self, world: World, daemon: Daemon) -> None:
+    def explain(self, world: World, daemon: Daemon, case: Case) -> None:
         """How to play with what is still there."""
-        self.say("\nAll of it stays up until Ctrl-C. In another terminal:\n", "bold")
+        self.say(f"\nAll of it stays up until Ctrl-C, with {case.name} in force. In another terminal:\n", "bold")
         self.say(f"  export CALICOD_SOCKET={daemon.socket}")
         self.say("  calicod status; calicod endpoints; calicod policies; calicod events -f")
         self.say(f"  edit the files in {daemon.policies}: what you save is in force at once")

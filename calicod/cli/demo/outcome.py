@@ -4,7 +4,8 @@ Law: nothing is forgiven: an event too few, an event too many, another rule, ano
 it was refused, each is a difference in words.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -12,7 +13,7 @@ from calicod.cli.demo import offline
 from calicod.cli.demo.cases import Flow
 from calicod.cli.demo.traffic import ECHO_REQUEST, Attempt, Seen
 from calicod.model.decision import Decision, PolicyReference
-from calicod.model.event import ConnectionAllowed, ConnectionCut, ConnectionDenied, Event
+from calicod.model.event import ConnectionAllowed, ConnectionCut, ConnectionDenied
 from calicod.model.protocol import protocol_name
 
 Judged = ConnectionAllowed | ConnectionDenied | ConnectionCut
@@ -120,11 +121,28 @@ def key_of_attempt(attempt: Attempt) -> Key:
     return (name, attempt.source, attempt.source_port, attempt.target, flow.port)
 
 
-def judged(events: Iterable[Event]) -> dict[Key, tuple[Judged, ...]]:
-    """Events of decisions by their flow."""
+def judged(events: Iterable[Judged]) -> dict[Key, tuple[Judged, ...]]:
+    """Events by their flow."""
     found: dict[Key, tuple[Judged, ...]] = {}
     for event in events:
-        if isinstance(event, Judged):
-            key = key_of_event(event)
-            found[key] = (*found.get(key, ()), event)
+        key = key_of_event(event)
+        found[key] = (*found.get(key, ()), event)
     return found
+
+
+class Ledger:
+    """Every decision that was told, and how many were expected of each flow."""
+
+    def __init__(self) -> None:
+        self.told: list[Judged] = []
+        self.expected: Counter[Key] = Counter()
+
+    def surplus(self, addresses: Collection[str]) -> tuple[str, ...]:
+        """Each that was told too often, in words, of flows between these addresses."""
+        rest, found = Counter(self.expected), []
+        for event in self.told:
+            key = key_of_event(event)
+            rest[key] -= 1
+            if rest[key] < 0 and event.src_ip in addresses and event.dst_ip in addresses:
+                found.append(f"an event too many, {event.src_ip} → {event.dst_ip} {event.protocol}: {told(event)}")
+        return tuple(found)

@@ -3,7 +3,7 @@
 Law: names here are a public face, like the events: adding is free.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -12,11 +12,12 @@ from calicod.cli.demo.trial import Result
 
 
 def report(
-    results: Iterable[Result], mistakes: Mapping[str, tuple[str, ...]], differences: int, seconds: float
+    results: Iterable[Result], mistakes: Mapping[str, tuple[str, ...]], wrong: Sequence[str], seconds: float
 ) -> bytes:
     """The whole."""
     whole = {
-        "ok": not differences,
+        "ok": not wrong,
+        "differences": wrong,
         "seconds": round(seconds, 3),
         "cases": [case_report(result) for result in results],
         "mistakes": mistakes,

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -173,42 +173,62 @@ def play(tour: Tour, stack: contextlib.ExitStack) -> int:
     status = daemon.start()
     if tour.narrator:
         tour.narrator.ready(status, time.monotonic() - began)
-    code = show(tour, Trial(world, traffic, daemon))
+    trial = Trial(world, traffic, daemon)
+    code = show(tour, trial)
     if tour.keep:
-        (tour.narrator or Narrator(sys.stderr)).explain(world, daemon)
-        with contextlib.suppress(Stopped):
-            signal.pause()
+        leave_up(tour, trial)
+    elif tour.narrator:
+        tour.narrator.invite()
     return code
 
 
 def show(tour: Tour, trial: Trial) -> int:
-    """Every case, then every mistake."""
+    """Every case, then every mistake; the exit code."""
     began = time.monotonic()
-    results: list[Result] = []
-    for case in tour.cases:
-        if tour.narrator:
-            tour.narrator.open(case)
-        results.append(trial.run(case))
-        if tour.narrator:
-            tour.narrator.close(results[-1])
-            time.sleep(tour.pace)
+    results = [play_case(tour, trial, case) for case in tour.cases]
     said = {folder.name: mistaken(trial.daemon, folder) for folder in tour.mistakes}
-    differences = sum(len(result.differences) for result in results)
-    for folder in tour.mistakes:
-        differences += "\n".join(said[folder.name]) != (folder / SAID).read_text(encoding="utf-8").strip()
-        if tour.narrator:
-            tour.narrator.mistake(folder, said[folder.name])
+    wrong = [text for result in results for text in result.differences]
+    wrong += differences(tour.mistakes, said)
+    wrong += trial.surplus()
     seconds = time.monotonic() - began
     if tour.narrator:
-        tour.narrator.farewell(results, differences, seconds)
-        if not tour.keep:
-            tour.narrator.invite()
+        for folder in tour.mistakes:
+            tour.narrator.mistake(folder, said[folder.name])
+        tour.narrator.farewell(results, wrong, seconds)
     else:
-        click.echo(report(results, said, differences, seconds))
-    return 1 if differences else 0
+        click.echo(report(results, said, wrong, seconds))
+    return 1 if wrong else 0
+
+
+def play_case(tour: Tour, trial: Trial, case: Case) -> Result:
+    """One case, with what there is to say before and after."""
+    if not tour.narrator:
+        return trial.run(case)
+    tour.narrator.open(case)
+    result = trial.run(case)
+    tour.narrator.close(result)
+    time.sleep(tour.pace)
+    return result
 
 
 def mistaken(daemon: Daemon, folder: Path) -> tuple[str, ...]:
     """What the daemon says about an example with a mistake, with the file's own name."""
     rejected = daemon.use(files(folder)).rejected
     return tuple(str(d).replace(f"{daemon.policies}/", "") for d in rejected)
+
+
+def differences(folders: Iterable[Path], said: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """Where the daemon says something else about a mistake than is written."""
+    for folder in folders:
+        expected = (folder / SAID).read_text(encoding="utf-8").strip()
+        if (found := "\n".join(said[folder.name])) != expected:
+            yield f"{folder.name}: the daemon says {found!r}, expected {expected!r}"
+
+
+def leave_up(tour: Tour, trial: Trial) -> None:
+    """Waits until somebody asks to end; the last case is in force."""
+    case = tour.cases[-1]
+    trial.daemon.use(files(case.folder))
+    (tour.narrator or Narrator(sys.stderr)).explain(trial.world, trial.daemon, case)
+    with contextlib.suppress(Stopped):
+        signal.pause()

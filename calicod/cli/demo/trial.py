@@ -1,7 +1,7 @@
 """One example put to the real daemon: its files, its traffic, and what came of both.
 
 Law: what must not happen is given time to happen: after the last thing that was expected there is a while in which a
-packet or an event too many would still be seen.
+packet or an event too many would still be seen. An event that comes even later is found at the end (`surplus`).
 """
 
 import time
@@ -12,13 +12,12 @@ import msgspec
 from calicod.cli.demo.cases import Case
 from calicod.cli.demo.daemon import Daemon
 from calicod.cli.demo.offline import Offline
-from calicod.cli.demo.outcome import Judged, Outcome, judged, key_of_attempt
+from calicod.cli.demo.outcome import Judged, Ledger, Outcome, judged, key_of_attempt
 from calicod.cli.demo.traffic import Attempt, Traffic
 from calicod.cli.demo.world import World
 from calicod.errors import CalicodError
-from calicod.model.event import Event
 
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 8.0
 SETTLE_SECONDS = 0.3
 POLL_SECONDS = 0.02
 
@@ -45,6 +44,7 @@ class Trial:
         self.traffic = traffic
         self.daemon = daemon
         self.settle_seconds = settle_seconds
+        self._ledger = Ledger()
 
     def run(self, case: Case) -> Result:
         """Brings the case into force and tries every flow of it. Raises CalicodError when it is not accepted."""
@@ -52,9 +52,9 @@ class Trial:
         offline = Offline(case.folder, self.world)
         reloaded = self.daemon.use(files(case.folder))
         if reloaded.rejected or reloaded.error:
-            told = "\n".join((*(str(d) for d in reloaded.rejected), reloaded.error)).strip()
-            raise CalicodError("K080", f"{case.name} was rejected\n{told}")
-        self.daemon.events.read()
+            why = "\n".join((*(str(d) for d in reloaded.rejected), reloaded.error)).strip()
+            raise CalicodError("K080", f"{case.name} was rejected\n{why}")
+        self._read()
         flows = [flow for flow in case.flows if flow.family in self.world.families]
         self.traffic.listen(flows)
         attempts = [self.traffic.begin(flow) for flow in flows]
@@ -62,13 +62,24 @@ class Trial:
         self.traffic.forget()
         return Result(case, reloaded.revision, outcomes, time.monotonic() - began)
 
+    def surplus(self) -> tuple[str, ...]:
+        """Decisions about the world's connections that were told too late for their case, or of none that was tried."""
+        self._read()
+        return self._ledger.surplus(self.world.known_addresses)
+
+    def _read(self) -> tuple[Judged, ...]:
+        read = tuple(event for event in self.daemon.events.read() if isinstance(event, Judged))
+        self._ledger.told += read
+        return read
+
     def _watch(self, attempts: list[Attempt], offline: Offline, revision: int) -> tuple[Outcome, ...]:
         decisions = [offline.decide(attempt.flow) for attempt in attempts]
-        events: list[Event] = []
+        self._ledger.expected.update(key_of_attempt(attempt) for attempt in attempts if attempt.flow.told)
+        events: list[Judged] = []
         deadline = time.monotonic() + PATIENCE_SECONDS
         settled = False
         while True:
-            events += (e for e in self.daemon.events.read() if is_of(e, revision))
+            events += (event for event in self._read() if event.revision >= revision)
             by_flow = judged(events)
             outcomes = tuple(
                 Outcome(attempt=a, seen=seen, events=by_flow.get(key_of_attempt(a), ()), decision=decision)
@@ -78,11 +89,6 @@ class Trial:
                 return outcomes
             settled = all(outcome.complete for outcome in outcomes) or time.monotonic() > deadline
             time.sleep(self.settle_seconds if settled else POLL_SECONDS)
-
-
-def is_of(event: Event, revision: int) -> bool:
-    """A decision of this revision or a later one."""
-    return isinstance(event, Judged) and event.revision >= revision
 
 
 def files(folder: Path) -> tuple[Path, ...]:

@@ -91,6 +91,11 @@ class World:
         """The address of somebody. Raises KeyError for who is not here."""
         return self.pods[name].addresses[family] if name in self.pods else ADDRESSES[name][family]
 
+    @property
+    def known_addresses(self) -> frozenset[str]:
+        """Every address of everybody."""
+        return frozenset(self.address(name, f) for name in (PARTNER, *self.places) for f in self.families)
+
     def interface(self, name: str) -> str:
         """The node's interface towards somebody; "" for the node itself."""
         if name in self.pods:

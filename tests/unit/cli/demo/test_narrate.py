@@ -137,18 +137,19 @@ def test_what_the_daemon_says_of_a_mistake_is_told_in_its_own_words(narrator):
 
 
 @pytest.mark.parametrize(
-    ("differences", "says"),
-    [(0, "each as its policy says, each decision told once"), (2, "2 differ from what the policy says")],
+    ("wrong", "says"),
+    [([], "each as its policy says, each decision told once"), (["one"], "not all is as the policy says")],
 )
-def test_the_sum_counts_what_was_allowed_and_refused(narrator, differences, says):
-    narrator.farewell([result(outcome(), allowed(), allowed())], differences, 12.4)
+def test_the_sum_counts_what_was_allowed_and_refused(narrator, wrong, says):
+    narrator.farewell([result(outcome(), allowed(), allowed())], wrong, 12.4)
 
     assert f"3 connections in 12 s, 2 allowed and 1 refused: {says}" in narrator.text
+    assert ("DIFFERS one" in narrator.text) == bool(wrong)
 
 
 def test_what_is_kept_is_told_with_its_socket_its_policies_and_everybodys_namespace(narrator, tmp_path):
     world = World("x-", PODS)
-    narrator.explain(world, Daemon("x-node", tmp_path))
+    narrator.explain(world, Daemon("x-node", tmp_path), result(outcome()).case)
 
     assert f"export CALICOD_SOCKET={tmp_path}/run/calicod.sock\n" in narrator.text
     assert f"{tmp_path}/policies" in narrator.text

@@ -1,9 +1,18 @@
 import msgspec
 import pytest
 
-from calicod.cli.demo.outcome import Ruling, decided, judged, key_of_attempt, key_of_event, rule_name, told, written
+from calicod.cli.demo.outcome import (
+    Ledger,
+    Ruling,
+    decided,
+    judged,
+    key_of_attempt,
+    key_of_event,
+    rule_name,
+    told,
+    written,
+)
 from calicod.cli.demo.traffic import Attempt
-from calicod.model.event import DaemonRecovered
 from calicod.model.verdict import Reason, Verdict
 from tests.unit.cli.demo.build import ANSWERED, ARRIVED, LOST, POLICY, allowed, attempt, decision, event, flow, outcome
 
@@ -93,8 +102,8 @@ def test_an_event_finds_its_ping_by_the_echo_request(family, protocol, number):
     assert key_of_event(ping) == key_of_attempt(attempt(protocol="icmp", port=0, family=family))
 
 
-def test_events_of_one_flow_are_kept_in_order_and_others_are_no_decisions():
-    found = judged([event(), DaemonRecovered(), event("cut")])
+def test_events_of_one_flow_are_kept_together_in_order():
+    found = judged([event(), event("cut")])
 
     assert found == {key_of_attempt(attempt()): (event(), event("cut"))}
 
@@ -103,3 +112,26 @@ def test_an_sctp_packet_has_its_port_and_its_protocol_in_its_key():
     sctp = Attempt(flow=flow(protocol="sctp"), name="1", source="a", target="b", source_port=30001)
 
     assert key_of_attempt(sctp) == ("sctp", "a", 30001, "b", 80)
+
+
+def surplus(expected, *told_of):
+    ledger = Ledger()
+    ledger.told += told_of
+    ledger.expected.update(expected)
+    return ledger.surplus({"192.0.2.10", "10.65.0.11"})
+
+
+def test_as_many_decisions_as_were_expected_are_not_too_many():
+    assert surplus([]) == ()
+    assert surplus([key_of_attempt(attempt())] * 2, event(), event()) == ()
+
+
+@pytest.mark.parametrize("events", [[event(), event()], [event(), event("cut")], [event(), event(src_port=40001)]])
+def test_a_decision_that_was_told_again_or_of_nothing_that_was_tried_is_one_too_many(events):
+    (found,) = surplus([key_of_attempt(attempt())], *events)
+
+    assert found.startswith("an event too many, 192.0.2.10 → 10.65.0.11 tcp: deny")
+
+
+def test_what_the_kernel_sends_by_itself_is_not_counted():
+    assert surplus([], event(dst_ip="224.0.0.22")) == ()

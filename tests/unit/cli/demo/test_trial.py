@@ -1,13 +1,5 @@
-from calicod.cli.demo.trial import files, is_of
-from calicod.model.event import DaemonRecovered
-from tests.unit.cli.demo.build import ARRIVED, event, outcome, result
-
-
-def test_a_decision_of_a_former_revision_is_not_of_this_case():
-    assert not is_of(event(revision=2), 3)
-    assert is_of(event(revision=3), 3)
-    assert is_of(event("cut", revision=4), 3)
-    assert not is_of(DaemonRecovered(), 3)
+from calicod.cli.demo.trial import files
+from tests.unit.cli.demo.build import ARRIVED, outcome, result
 
 
 def test_a_result_tells_each_difference_with_its_flow():

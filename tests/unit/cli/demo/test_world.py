@@ -70,6 +70,11 @@ def test_who_is_not_here_has_no_address(world):
         world.address("prod/green", 4)
 
 
+def test_everybodys_addresses_are_known(world):
+    assert world.known_addresses >= {"192.0.2.1", "2001:db8:100::7", "10.65.0.11", "fd00:65::12"}
+    assert len(world.known_addresses) == 2 * 5
+
+
 def test_the_engine_is_told_of_the_nodes_interfaces_and_addresses(world):
     uplink, *links = world.interfaces()
 
