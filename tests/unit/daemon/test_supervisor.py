@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -35,6 +36,17 @@ def plane(tmp_path) -> ControlPlane:
     made = ControlPlane(tmp_path)
     made.write()
     return made
+
+
+@contextmanager
+def foreign_rule() -> Iterator[None]:
+    """A rule of another program that takes our queue."""
+    rule = ("INPUT", "-j", "NFQUEUE", "--queue-num", "5200")
+    subprocess.run(["iptables-nft", "-A", *rule], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["iptables-nft", "-D", *rule], check=True)
 
 
 class Failing(MemoryInstaller):
@@ -134,37 +146,43 @@ def test_a_reload_waits_for_what_it_asked_for_and_tells_what_was_rejected(plane)
 
 
 def test_a_rule_that_takes_our_queue_is_refused_before_anything_is_installed(plane):
-    rule = ("INPUT", "-j", "NFQUEUE", "--queue-num", "5200")
-    subprocess.run(["iptables-nft", "-A", *rule], check=True)
-
     async def begin() -> None:
         async with plane.running():
             await asyncio.sleep(5)
 
-    try:
-        with pytest.raises((CalicodError, TimeoutError)) as caught:
-            asyncio.run(asyncio.wait_for(begin(), 1.0))
-    finally:
-        subprocess.run(["iptables-nft", "-D", *rule], check=True)
+    with foreign_rule(), pytest.raises((CalicodError, TimeoutError)) as caught:
+        asyncio.run(asyncio.wait_for(begin(), 1.0))
 
     assert "K015" in str(caught.value)
     assert (plane.installer.installed, plane.swaps) == ([], [])
 
 
+def test_a_foreign_rule_that_comes_later_is_told_and_ours_stay_in_force(plane, monkeypatch):
+    monkeypatch.setattr(module, "OTHERS_TICKS", 1)
+
+    async def run() -> None:
+        async with plane.running():
+            await plane.healthy()
+            with foreign_rule():
+                await plane.until(lambda: plane.events("daemon.degraded"))
+            await plane.until(lambda: plane.events("daemon.recovered"))
+
+    asyncio.run(run())
+
+    assert "K015" in str(plane.events("daemon.degraded")[0]["reasons"])
+    assert [steering.generation for steering in plane.installer.installed] == [1]
+
+
 def test_a_successor_tells_of_the_death_before_it_and_does_not_begin_anew(plane):
     plane.keeper.send(SupervisorDied(77, -9, "killed by SIGKILL"))
-    rule = ("INPUT", "-j", "NFQUEUE", "--queue-num", "5200")
-    subprocess.run(["iptables-nft", "-A", *rule], check=True)
 
     async def begin() -> tuple[str, ...]:
         async with plane.running():
             await plane.until(lambda: plane.events("policy.applied"))
             return plane.status().reasons
 
-    try:
+    with foreign_rule():
         reasons = asyncio.run(begin())
-    finally:
-        subprocess.run(["iptables-nft", "-D", *rule], check=True)
 
     assert [event["how"] for event in plane.events("daemon.supervisor-died")] == ["killed by SIGKILL"]
     assert plane.events("daemon.started") == []
