@@ -147,7 +147,7 @@ class _Loading:
         """A `v1` List as kubectl prints it, or a `<Kind>List`, whose items need not repeat their kind."""
         report = Report(document, root, self._file)
         report.kind = f"{kind}List"
-        check_keys(root, report)
+        check_keys(root, report, self._budget)
         read(root, LIST, report)
         members = find(root, "items")
         for item in items(members, report) if members is not None else ():

@@ -4,7 +4,7 @@ Law: after `check` without an error, keys of a mapping are unique scalars, merge
 itself, and all aliases of a file together expand to a bounded number of nodes.
 """
 
-from calicod.resources.document import MAX_DEPTH, PLAIN, TAG, Mapping, Node, Scalar, Sequence
+from calicod.resources.document import MAX_DEPTH, MAX_NODES, PLAIN, TAG, Mapping, Node, Scalar, Sequence
 from calicod.resources.report import Report
 from calicod.resources.scalars import quoted, tag_error
 
@@ -19,7 +19,14 @@ class Budget:
     """How many nodes of one file may still be read, aliased ones counted each time."""
 
     def __init__(self, text: str) -> None:
-        self.left = len(text) + ALIAS_ALLOWANCE
+        self.left = min(len(text), MAX_NODES) + ALIAS_ALLOWANCE
+
+    def spend(self, nodes: int, node: Node, report: Report) -> bool:
+        """Whether so many more may be read; reports at the first that may not."""
+        self.left -= nodes
+        if self.left < 0:
+            report.error("Y004", node, f"aliases expand to more than {ALIAS_ALLOWANCE:,} values")
+        return self.left >= 0
 
 
 def check(root: Node, report: Report, budget: Budget) -> None:
@@ -31,7 +38,7 @@ def check(root: Node, report: Report, budget: Budget) -> None:
             report.error("Y004", node, "an alias leads back to what contains it, or nests too deep")
             return
         if isinstance(node, Mapping):
-            check_keys(node, report)
+            check_keys(node, report, budget)
             children = [value for _, value in node.value]
         elif isinstance(node, Sequence):
             children = node.value
@@ -39,26 +46,24 @@ def check(root: Node, report: Report, budget: Budget) -> None:
             continue
         if node.tag not in _COLLECTIONS:
             tag_error(node, report)
-        budget.left -= len(children) + 1
-        if budget.left < 0:
-            report.error("Y004", node, f"aliases expand to more than {ALIAS_ALLOWANCE:,} values")
+        if not budget.spend(len(children) + 1, node, report):
             return
         stack.extend((child, depth + 1) for child in children if not isinstance(child, Scalar))
 
 
-def check_keys(node: Mapping, report: Report) -> None:
+def check_keys(node: Mapping, report: Report, budget: Budget) -> None:
     """As `check`, of one mapping alone."""
     keys = set()
     for key, _ in node.value:
         if not isinstance(key, Scalar):
             report.error("Y007", key, "a key must be text, not a mapping or a list")
             node.value = [pair for pair in node.value if isinstance(pair[0], Scalar)]
-            return check_keys(node, report)
+            return check_keys(node, report, budget)
         keys.add(key.value)
     if len(keys) < len(node.value):
         _report_duplicates(node, report)
     if "<<" in keys:
-        _merge(node, report)
+        _merge(node, report, budget)
     return None
 
 
@@ -76,7 +81,7 @@ def _report_duplicates(node: Mapping, report: Report) -> None:
     node.value = list(first.values())
 
 
-def _merge(node: Mapping, report: Report) -> None:
+def _merge(node: Mapping, report: Report, budget: Budget) -> None:
     """`<<: *other` takes over the keys that are not given here (the YAML merge key, as Calico's tools read it)."""
     given = {key.value: (key, value) for key, value in node.value}
     key, source = given["<<"]
@@ -89,6 +94,8 @@ def _merge(node: Mapping, report: Report) -> None:
             break
         if mapping is node:
             report.error("Y004", source, "an alias leads back to what contains it")
+            break
+        if not budget.spend(len(mapping.value), source, report):
             break
         for inherited, value in mapping.value:
             if isinstance(inherited, Scalar):

@@ -9,6 +9,7 @@ HEAD = "apiVersion: projectcalico.org/v3\n"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join(10 * [f'*{old}'])}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
+MERGES = f"x: &x {{{', '.join(f'k{number}: 1' for number in range(1000))}}}\n<<: [{', '.join(10_000 * ['*x'])}]\n"
 
 
 @pytest.mark.parametrize(
@@ -69,8 +70,10 @@ def test_an_alias_stands_for_what_it_names():
         f"&r\n{HEAD}kind: Tier\nmetadata: {{name: a}}\nspec: *r\n",
         f"{HEAD}kind: Tier\nmetadata: {{name: a, managedFields: &m [*m]}}\n",
         f"{HEAD}kind: Tier\nmetadata: {{name: a}}\n{BOMB}",
+        f"{HEAD}kind: Tier\nmetadata: {{name: a}}\n{MERGES}",
+        f"{HEAD}kind: TierList\nitems: []\n{MERGES}",
     ],
-    ids=["merged into itself", "root within itself", "where nobody looks", "a billion values"],
+    ids=["merged into itself", "root within itself", "where nobody looks", "a billion values", "merges", "in a list"],
 )
 def test_an_alias_without_end_is_refused(written):
     loaded = load(written, "f.yaml")
