@@ -33,16 +33,23 @@ def reasons(facts: Facts) -> tuple[str, ...]:
     if facts.failure:
         found.append(f"the policy could not be brought into force: {facts.failure}")
     if facts.rejected:
-        found.append(f"{counted(facts.rejected)} rejected: {summary(facts.rejected)}")
+        found.append(f"{counted(facts.rejected)}: {summary(facts.rejected)}")
     found += [f"worker {worker} does not judge by the newest revision yet" for worker in facts.late]
     found += [trouble for trouble in (facts.unsteered, facts.clash) if trouble]
     return tuple(found)
 
 
 def counted(rejected: Iterable[Diagnostic]) -> str:
-    """How many resources, or files without a readable one."""
-    who = {(d.file, d.kind, d.namespace, d.name) for d in rejected}
-    return "1 resource is" if len(who) == 1 else f"{len(who)} resources are"
+    """How many resources were refused, and how many files or directories could not be read at all."""
+    found = tuple(rejected)
+    resources = len({(d.file, d.kind, d.namespace, d.name) for d in found if d.kind})
+    paths = len({d.file for d in found if not d.kind})
+    told = []
+    if resources:
+        told.append("1 resource is rejected" if resources == 1 else f"{resources} resources are rejected")
+    if paths:
+        told.append("1 path cannot be read" if paths == 1 else f"{paths} paths cannot be read")
+    return ", ".join(told)
 
 
 def summary(rejected: tuple[Diagnostic, ...]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from calicod.compiler.compile import Memory, compile
-from calicod.datastore.files import read
+from calicod.datastore.files import Files
 from calicod.datastore.lastgood import LastGood
 from calicod.errors import Diagnostic, Severity
 from calicod.model.event import PolicyRejected
@@ -35,12 +35,13 @@ class Sources:
     def __init__(self, paths: Sequence[Path], node: str, state_directory: Path) -> None:
         self.paths = tuple(paths)
         self.node = node
+        self.files = Files(self.paths)
         self.last_good = LastGood(state_directory)
         self._memory = Memory()
 
     def read(self) -> Reading:
         """Reads and compiles everything once; blocking, so call it in a thread. Raises CalicodError."""
-        merged = self.last_good.merge(read(self.paths))
+        merged = self.last_good.merge(self.files.read())
         compilation = compile(snapshot(merged.resources), self.node, self._memory)
         findings = (*merged.diagnostics, *compilation.diagnostics)
         return Reading(

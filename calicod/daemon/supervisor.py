@@ -31,7 +31,6 @@ from calicod.daemon.settings import Settings
 from calicod.daemon.sources import Reading, Sources, rejections
 from calicod.daemon.state import EndpointState, Reloaded
 from calicod.daemon.workers import Workers
-from calicod.datastore.files import watch
 from calicod.errors import CalicodError
 from calicod.model import event as ev
 from calicod.model.record import Applied, Ready, SupervisorDied, WorkerDied
@@ -91,7 +90,7 @@ class Supervisor:
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
         self.connections = conntrack.Events(began=settings.marks.failsafe())
         self.links = links.Watcher()
-        self.files = watch(self.sources.paths)
+        self.files = self.sources.files.changes()
         self.health = Health()
         self.answers = Answers(self)
         self._idle = asyncio.Event()

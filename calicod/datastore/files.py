@@ -8,8 +8,9 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from hashlib import blake2b
 from pathlib import Path
 
 from calicod.datastore.paths import STDIN, Found, files
@@ -26,18 +27,27 @@ POLL_SECONDS = 1.0
 def read(paths: Sequence[str | Path]) -> Loaded:
     """Every resource of every path, and every finding. A path of several names is read once; `-` is standard input."""
     with _collector_paused():
-        return together(tuple(_read(found) for found in files(paths)))
+        return together(tuple(_read(found, _parsed) for found in files(paths)))
 
 
 class Files:
-    """Files and directories as a datastore."""
+    """Files and directories as a datastore. What a file held is remembered by its digest and not parsed again."""
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
         self.paths = tuple(str(path) for path in paths)
+        self._parsed: dict[tuple[str, bytes], Loaded] = {}
 
     def read(self) -> Loaded:
         """Everything in the files now."""
-        return read(self.paths)
+        former, self._parsed = self._parsed, {}
+
+        def parse(path: str, content: bytes) -> Loaded:
+            key = (path, blake2b(content).digest())
+            self._parsed[key] = former[key] if key in former else _parsed(path, content)
+            return self._parsed[key]
+
+        with _collector_paused():
+            return together(tuple(_read(found, parse) for found in files(self.paths)))
 
     def changes(self) -> AsyncIterator[None]:
         """Yields after one or more changes of the files."""
@@ -103,7 +113,7 @@ def _roots(paths: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(directory for directory in near if os.path.isdir(directory)))  # noqa: PTH112  # as above
 
 
-def _read(found: Found) -> Loaded:
+def _read(found: Found, parse: Callable[[str, bytes], Loaded]) -> Loaded:
     if found.problem:
         return _failed(found.path, found.problem, found.hint)
     try:
@@ -113,11 +123,15 @@ def _read(found: Found) -> Loaded:
     if len(content) > MAX_TEXT:
         # What was read is cut off: it may even be a stream of whole documents.
         return _failed(found.path, f"longer than {MAX_TEXT >> 20} MiB", "split the file", code="Y002")
+    return parse(found.path, content)
+
+
+def _parsed(path: str, content: bytes) -> Loaded:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        return _undecodable(found.path, content, error)
-    return load(text, found.path)
+        return _undecodable(path, content, error)
+    return load(text, path)
 
 
 def _content(path: str) -> bytes:

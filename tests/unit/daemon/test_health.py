@@ -64,3 +64,15 @@ def test_several_findings_of_one_resource_count_as_one_resource():
     other = Diagnostic(code="R006", message="no such key", file="web.yaml", line=4, kind="NetworkPolicy")
 
     assert reasons(facts(rejected=(WRONG, other)))[0].startswith("1 resource is rejected: web.yaml:3:5")
+
+
+def test_paths_that_cannot_be_read_are_counted_apart_from_resources():
+    missing = Diagnostic(code="Y019", message="no such file or directory", file="/etc/calicod/policies.d")
+    broken = Diagnostic(code="Y001", message="not YAML", file="a.yaml", line=1)
+
+    assert reasons(facts(rejected=(missing,))) == (
+        "1 path cannot be read: /etc/calicod/policies.d: Y019 no such file or directory",
+    )
+    assert reasons(facts(rejected=(WRONG, missing, broken)))[0].startswith(
+        "1 resource is rejected, 2 paths cannot be read"
+    )

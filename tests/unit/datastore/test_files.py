@@ -156,3 +156,25 @@ def test_what_changed_between_the_watch_and_its_first_step_is_told(tmp_path):
 
 def test_a_fingerprint_of_what_vanished_is_one_too(tmp_path):
     assert fingerprint([tmp_path / "none"]) == ((str(tmp_path / "none"), 0, 0, 0, 0),)
+
+
+def test_a_file_that_did_not_change_is_not_parsed_again_and_one_that_did_is(tmp_path):
+    (tmp_path / "a.yaml").write_text(tier("a"))
+    (tmp_path / "b.yaml").write_text(tier("b"))
+    store = Files([tmp_path])
+    first = store.read()
+    (tmp_path / "b.yaml").write_text(tier("c"))
+
+    second = store.read()
+
+    assert second.resources[0] is first.resources[0]
+    assert names(second) == ["a", "c"]
+
+
+def test_a_file_that_moved_is_told_under_its_new_name(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: [1")
+    store = Files([tmp_path])
+    store.read()
+    (tmp_path / "a.yaml").rename(tmp_path / "b.yaml")
+
+    assert store.read().diagnostics[0].file == str(tmp_path / "b.yaml")
