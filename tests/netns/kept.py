@@ -8,7 +8,6 @@ import os
 import pickle
 import select
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -77,9 +76,10 @@ class Kept:
             poll.register(end, select.POLLIN)
         while True:
             poll.poll(1000)
-            for end in (*channels.workers, channels.keeper):
-                for message in end.messages():
-                    self._say(message)
+            with suppress(EOFError):  # the keeper is gone, and this process in a moment
+                for end in (*channels.workers, channels.keeper):
+                    for message in end.messages():
+                        self._say(message)
             with suppress(BlockingIOError):
                 order, value = pickle.loads(self._ordered.recv(MOST))  # noqa: S301  from this very test
                 if order == "exit":
@@ -180,10 +180,12 @@ class Kept:
         raise AssertionError("the keeper did not end")
 
     def close(self) -> None:
-        """Ends the keeper, and with it its children."""
+        """Ends the keeper, and with it its children: returns when the queues are free."""
         if self.pid:
+            pids = children(self.pid)
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
+            self.wait(lambda: not any(alive(pid) for pid in pids))
         self._test.close()
         self._ordered.close()
 
@@ -207,12 +209,24 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in text.split() if alive(int(word))]
 
 
+def freeze(pid: int) -> None:
+    """SIGSTOP; returns when the process has stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    while state(pid) != "T":
+        time.sleep(0.001)
+
+
 def alive(pid: int) -> bool:
     """Whether the process lives (a zombie does not)."""
+    return state(pid) not in {"Z", ""}
+
+
+def state(pid: int) -> str:
+    """The letter of its state; "" when it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return ""
 
 
 def descriptors(pid: int) -> dict[int, str]:
@@ -228,6 +242,3 @@ def is_netlink(link: str) -> bool:
     """Whether a descriptor is a netlink socket."""
     inode = link.removeprefix("socket:[").removesuffix("]")
     return any(line.split()[-1] == inode for line in Path("/proc/thread-self/net/netlink").read_text().splitlines())
-
-
-__all__ = ["Kept", "Told", "alive", "children", "descriptors", "is_netlink", "kept", "socket"]
