@@ -50,8 +50,10 @@ GATHER_SECONDS = 0.01
 TICK_SECONDS = 1.0
 CHANGE_SECONDS = 10.0
 """How long the end waits for a change that is under way."""
-OTHERS_TICKS = 30
-"""Rules of others are read for clashes at every so many ticks."""
+OTHERS_LOOKS = 30
+"""Rules of others are read for clashes at every so many looks."""
+REST_SHARE = 10
+"""Where others have so many rules that a look takes long, no more than a tenth of the time is spent on it."""
 
 
 class Supervisor:
@@ -331,16 +333,18 @@ class Supervisor:
 
     async def _tick(self) -> None:
         """Each second: what the kernel says, and what is due."""
-        ticks = 0
+        looks, rested = 0, 0.0
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            ticks += 1
             self.workers.again()
             self.reporter.tick()
-            if self._ready:
+            began = time.monotonic()
+            if self._ready and began >= rested:
+                looks += 1
                 await self._look()
-                if ticks % OTHERS_TICKS == 0:
+                if looks % OTHERS_LOOKS == 0:
                     await self._look_at_others()
+                rested = began + (time.monotonic() - began) * REST_SHARE
             self.judge_health()
 
     async def _look(self) -> None:
