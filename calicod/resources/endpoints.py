@@ -158,7 +158,7 @@ WORKLOAD: Fields = {
 
 
 def workload_endpoint(spec: Mapping, metadata: Metadata, report: Report) -> WorkloadEndpoint | None:
-    """A workload endpoint; None, with a warning, when Felix would ignore it."""
+    """A workload endpoint; one without addresses is kept: it is ignored, and its interface closed, by the compiler."""
     values = read(spec, WORKLOAD, report)
     nats, pod, container_id = values.pop("nats", ()), values.pop("pod", ""), values.pop("container", "")
     values.setdefault("node", "")
@@ -171,8 +171,8 @@ def workload_endpoint(spec: Mapping, metadata: Metadata, report: Report) -> Work
         return None
     _check_name(found, report)
     if not found.ip_networks:
-        report.warning("W005", spec, "a WorkloadEndpoint without ipNetworks is ignored", field="ipNetworks")
-        return None
+        message = "a WorkloadEndpoint without ipNetworks is ignored: all traffic of its interface is dropped"
+        report.warning("W005", spec, message, field="ipNetworks", hint="list its addresses, such as 10.65.0.2/32")
     return found
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 
+from calicod.compiler.compile import compile
 from calicod.model.network import parse_address
 from calicod.resources.kinds import EndpointPort
+from calicod.resources.snapshot import snapshot
 from tests.unit.resources.reading import Finding, one, refused, taken, warned
 
 NAME = "n-k8s-w-eth0"
@@ -190,8 +192,12 @@ def test_a_name_that_is_not_the_computed_one_is_told(orchestrator, parts, comput
     assert warned("WorkloadEndpoint", spec, name=computed) == []
 
 
-def test_a_workload_endpoint_without_addresses_is_ignored_and_told():
-    assert warned("WorkloadEndpoint", "«node: n\ninterfaceName: c") == [Finding("W005", "spec.ipNetworks")]
+def test_a_workload_endpoint_without_addresses_is_ignored_and_its_interface_closed():
+    hint = "list its addresses, such as 10.65.0.2/32"
+    ruleset = compile(snapshot([taken("WorkloadEndpoint", "node: n\ninterfaceName: cali1")]), "n").ruleset
+
+    assert warned("WorkloadEndpoint", "«node: n\ninterfaceName: c") == [Finding("W005", "spec.ipNetworks", hint)]
+    assert (ruleset.workloads, ruleset.ignored_interfaces) == ((), ("cali1",))
 
 
 def test_labels_that_only_inheritance_may_give_are_removed_and_told():

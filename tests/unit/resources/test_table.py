@@ -60,7 +60,7 @@ def test_a_field_of_no_table_is_an_error_with_the_likeliest_meaning(written, fin
 
 
 def test_hundreds_of_unknown_fields_are_refused_quickly():
-    node, report = given("".join(f"k{number}: 1\n" for number in range(50_000)))
+    node, report = given("".join(f"k{number}: 1\n" for number in range(5_000)))
     read(node, TABLE, report)
 
     assert report.refused
