@@ -117,13 +117,18 @@ def chosen(folder: Path, numbers: tuple[int, ...]) -> tuple[tuple[Case, ...], tu
 
 @contextlib.contextmanager
 def ending_in_order() -> Iterator[Callable[[], None]]:
-    """A signal that asks to end becomes an exception, until what this gives is called: nothing disturbs tidying up."""
+    """A signal that asks to end becomes an exception, until what this gives is called: nothing disturbs tidying up.
+
+    Once it has asked, no other is heard any more: the process is about to end.
+    """
+    asked: list[int] = []
 
     def tidying_up() -> None:
         for each in ENDING:
             signal.signal(each, signal.SIG_IGN)
 
     def stop(number: int, _: FrameType | None) -> None:
+        asked.append(number)
         tidying_up()
         raise Stopped(number)
 
@@ -132,7 +137,7 @@ def ending_in_order() -> Iterator[Callable[[], None]]:
     try:
         yield tidying_up
     finally:
-        for number, handler in former.items():
+        for number, handler in former.items() if not asked else ():
             signal.signal(number, handler)
 
 

@@ -42,14 +42,31 @@ def ended_by(number):
                 os.kill(os.getpid(), each)
 
 
+@pytest.fixture
+def handlers():
+    """What signals do, put back in the end."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    yield before
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", ENDING)
-def test_a_signal_that_asks_to_end_is_an_exception_once(number):
-    before = {each: signal.getsignal(each) for each in ENDING}
+def test_a_signal_that_asks_to_end_is_an_exception_and_the_next_ones_are_nothing(handlers, number):
     with pytest.raises(Stopped) as caught:
         ended_by(number)
+    for each in ENDING:
+        os.kill(os.getpid(), each)
 
     assert caught.value.number == number
-    assert {each: signal.getsignal(each) for each in ENDING} == before
+
+
+def test_when_nobody_asked_signals_do_afterwards_what_they_did(handlers):
+    with ending_in_order():
+        inside = {number: signal.getsignal(number) for number in ENDING}
+
+    assert inside != handlers
+    assert {number: signal.getsignal(number) for number in ENDING} == handlers
 
 
 def test_while_it_tidies_up_signals_are_not_heard():
