@@ -26,6 +26,7 @@ from calicod.daemon.health import Facts, Health
 from calicod.daemon.keeper import Channels
 from calicod.daemon.kernel import our_queues
 from calicod.daemon.notify import ALIVE, READY, STOPPING, notify, watchdog_seconds
+from calicod.daemon.patrol import Patrol
 from calicod.daemon.reporter import Reporter
 from calicod.daemon.settings import Settings
 from calicod.daemon.sources import Reading, Sources, rejections
@@ -35,7 +36,7 @@ from calicod.errors import CalicodError
 from calicod.model import event as ev
 from calicod.model.record import Applied, Ready, SupervisorDied, WorkerDied
 from calicod.model.steering import Steering
-from calicod.netfilter import clash, conntrack, links
+from calicod.netfilter import conntrack, links
 from calicod.netfilter.installer import Installer
 from calicod.netfilter.probe import choose
 
@@ -50,10 +51,6 @@ GATHER_SECONDS = 0.01
 TICK_SECONDS = 1.0
 CHANGE_SECONDS = 10.0
 """How long the end waits for a change that is under way."""
-OTHERS_LOOKS = 30
-"""Rules of others are read for clashes at every so many looks."""
-REST_SHARE = 10
-"""Where others have so many rules that a look takes long, no more than a tenth of the time is spent on it."""
 
 
 class Supervisor:
@@ -74,7 +71,6 @@ class Supervisor:
         self.sources = Sources(settings.policy_paths, settings.node_name, settings.state_directory)
         self.reading: Reading | None = None
         self.failure = ""
-        self.unsteered = self.clash = ""
         self.endpoints: tuple[EndpointState, ...] = ()
         self.reporter = Reporter(settings)
         self.workers = Workers(channels.workers, self.reporter.batch, self._applied)
@@ -90,6 +86,8 @@ class Supervisor:
             clear_generation=self._clear_generation,
         )
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
+        plain = Steering(generation=1, queue_base=settings.queue_base, workers=settings.workers, marks=settings.marks)
+        self.patrol = Patrol(self.guard, self.enforcer, plain, self.reporter.emit)
         self.connections = conntrack.Events(began=settings.marks.failsafe())
         self.links = links.Watcher()
         self.files = self.sources.files.changes()
@@ -167,16 +165,11 @@ class Supervisor:
     def _meet_others(self) -> None:
         """Refuses to begin beside rules that would disturb ours; to a successor they are a reason not to be healthy."""
         try:
-            self.notices += [str(found) for found in clash.check(self._plain_steering())]
+            self.notices += self.patrol.meet_others()
         except CalicodError as refusal:
             if not self._replaced:
                 raise
-            self.clash = str(refusal)
-
-    def _plain_steering(self) -> Steering:
-        """The queues and marks that we use, whatever the policy."""
-        s = self.settings
-        return Steering(generation=1, queue_base=s.queue_base, workers=s.workers, marks=s.marks)
+            self.patrol.clash = str(refusal)
 
     def _take_over(self) -> None:
         """Goes on where the kernel and a former process ended."""
@@ -323,8 +316,8 @@ class Supervisor:
             failure=self.failure,
             rejected=self.reading.rejected if self.reading else (),
             late=late,
-            unsteered=self.unsteered,
-            clash=self.clash,
+            unsteered=self.guard.trouble,
+            clash=self.patrol.clash,
         )
         event = self.health.judge(facts)
         if event is not None:
@@ -333,44 +326,10 @@ class Supervisor:
 
     async def _tick(self) -> None:
         """Each second: what the kernel says, and what is due."""
-        looks, rested = 0, 0.0
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.workers.again()
             self.reporter.tick()
-            began = time.monotonic()
-            if self._ready and began >= rested:
-                looks += 1
-                await self._look()
-                if looks % OTHERS_LOOKS == 0:
-                    await self._look_at_others()
-                rested = began + (time.monotonic() - began) * REST_SHARE
+            if self._ready:
+                await self.patrol.go()
             self.judge_health()
-
-    async def _look(self) -> None:
-        found = await self.guard.look()
-        for event in found.events:
-            self.reporter.emit(event)
-        if found.error:
-            log.error("steering.unreadable", error=found.error)
-        if found.missing:
-            await self._repair(found.missing)
-        self.unsteered = self.guard.trouble
-
-    async def _repair(self, missing: tuple[str, ...]) -> None:
-        restored = True
-        try:
-            await self.enforcer.repair()
-        except CalicodError as failure:
-            restored = False
-            log.error("steering.failed", error=str(failure))  # noqa: TRY400  the place in our code is of no use
-        log.warning("steering.reset", missing=missing, restored=restored)
-        self.reporter.emit(ev.SteeringReset(missing=missing, restored=restored))
-
-    async def _look_at_others(self) -> None:
-        """Rules that came after us are told; ours stay in force."""
-        try:
-            await asyncio.to_thread(clash.check, self._plain_steering())
-            self.clash = ""
-        except CalicodError as refusal:
-            self.clash = str(refusal)

@@ -3,17 +3,16 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from calicod.daemon import patrol
 from calicod.daemon import supervisor as module
 from calicod.errors import CalicodError
 from calicod.model.record import Ready, SupervisorDied, Swap, WorkerDied
 from calicod.model.steering import Steering
-from calicod.netfilter.installer import Installed
 from calicod.netfilter.memory import MemoryInstaller
 from tests.unit.daemon.control_plane import ControlPlane, namespace
 
@@ -160,7 +159,7 @@ def test_a_rule_that_takes_our_queue_is_refused_before_anything_is_installed(pla
 
 
 def test_a_foreign_rule_that_comes_later_is_told_and_ours_stay_in_force(plane, monkeypatch):
-    monkeypatch.setattr(module, "OTHERS_LOOKS", 1)
+    monkeypatch.setattr(patrol, "OTHERS_ROUNDS", 1)
 
     async def run() -> None:
         async with plane.running():
@@ -242,30 +241,6 @@ def test_rules_that_another_program_removed_are_put_back_and_told(plane):
     (told,) = plane.events("steering.reset")
     assert (told["missing"], told["restored"]) == (["filter INPUT: the jump is gone"], True)
     assert plane.installer.missing == ()
-
-
-def test_a_host_on_which_a_look_takes_long_is_looked_at_less_often(tmp_path):
-    class Slow(MemoryInstaller):
-        looks = 0
-
-        def inspect(self) -> Installed:
-            self.looks += 1
-            time.sleep(0.1)
-            return super().inspect()
-
-    installer = Slow()
-    plane = ControlPlane(tmp_path, installer=installer)
-    plane.write()
-
-    async def run() -> None:
-        async with plane.running():
-            await plane.healthy()
-            installer.looks = 0
-            await asyncio.sleep(1.0)
-
-    asyncio.run(run())
-
-    assert installer.looks <= 2
 
 
 def test_another_failure_mode_than_before_is_told(plane, tmp_path):
