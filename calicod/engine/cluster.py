@@ -6,13 +6,11 @@ endpoint sends to itself never leaves it and is not judged.
 
 import msgspec
 
-from calicod.engine.path import UNJUDGED, Path, egress, ingress, open_path
+from calicod.engine.path import UNJUDGED, Path, egress, ingress, into_host, open_path, out_of_host
 from calicod.model.decision import Decision
 from calicod.model.verdict import Verdict
 from calicod.packet.value import Packet
-from calicod.ruleset.program import RuleSet
-
-HOST = "HostEndpoint"
+from calicod.ruleset.program import LocalEndpoint, RuleSet
 
 
 class Cluster:
@@ -21,15 +19,19 @@ class Cluster:
     def __init__(self, ruleset: RuleSet) -> None:
         self.leaving: dict[bytes, Path] = {}
         self.arriving: dict[bytes, Path] = {}
-        settings = ruleset.settings
-        for endpoint in (*ruleset.workloads, *ruleset.hosts):
-            host = endpoint.type == HOST
-            outbound, inbound = (settings.failsafe_outbound, settings.failsafe_inbound) if host else ((), ())
-            out = open_path(Path(stages=(egress(endpoint),), failsafes=outbound, from_workload=not host))
-            into = open_path(Path(stages=(ingress(endpoint),), failsafes=inbound, inbound=True))
-            for address in endpoint.addresses:
-                self.leaving.setdefault(address, out)
-                self.arriving.setdefault(address, into)
+        for workload in ruleset.workloads:
+            self._add(
+                workload,
+                open_path(Path(stages=(egress(workload),), from_workload=True)),
+                open_path(Path(stages=(ingress(workload),))),
+            )
+        for host in ruleset.hosts:
+            self._add(host, out_of_host(ruleset, host), into_host(ruleset, host))
+
+    def _add(self, endpoint: LocalEndpoint, out: Path, into: Path) -> None:
+        for address in endpoint.addresses:
+            self.leaving.setdefault(address, out)
+            self.arriving.setdefault(address, into)
 
     def paths(self, packet: Packet) -> tuple[Path, Path]:
         """The egress path of the source and the ingress path of the destination."""

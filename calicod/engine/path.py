@@ -22,6 +22,12 @@ from calicod.ruleset.topology import LOOPBACK, Topology, host_endpoint, is_workl
 
 FROM_WORKLOAD_V6 = frozenset({130, 131, 132, 133, 135, 136})
 """ICMPv6 types that a workload may send to its host before any policy (semantics 4.9); not 134."""
+DISCOVERY = frozenset({133, 134, 135, 136, 137})
+"""Neighbour discovery: passes between a host and its links whatever the policy (D27)."""
+DISCOVERY_FROM_WORKLOAD = DISCOVERY - {134}
+"""A workload is no router."""
+OF_THIS_LINK = (255, -1)
+"""Hop limits of neighbour discovery: no router forwards it (RFC 4861, 6.1.1); or it is not known."""
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -42,8 +48,8 @@ class Path(msgspec.Struct, frozen=True, kw_only=True):
     """The stages in order; or `fixed`, the answer to every packet.
 
     `failsafes`: let pass before any stage, by the far side's network (`inbound`: the source). `from_workload`: a
-    workload sends, so tunnels are refused. `to_host`: neighbour discovery passes first. `closing`: why a packet is
-    refused though every stage allowed it.
+    workload sends, so tunnels are refused. `local`: from or to this host itself, so neighbour discovery passes first.
+    `closing`: why a packet is refused though every stage allowed it.
     """
 
     stages: tuple[Stage, ...] = ()
@@ -51,7 +57,7 @@ class Path(msgspec.Struct, frozen=True, kw_only=True):
     failsafes: tuple[Failsafe, ...] = ()
     inbound: bool = False
     from_workload: bool = False
-    to_host: bool = False
+    local: bool = False
     closing: Reason | None = None
 
 
@@ -116,11 +122,21 @@ def to_host(ruleset: RuleSet, topology: Topology, in_interface: str) -> Path:
         drops = ruleset.settings.endpoint_to_host_action == "Drop"
         closing = Reason.ENDPOINT_TO_HOST if drops else None
         stages = (egress(ruleset.workloads[number]),)
-        return open_path(Path(stages=stages, from_workload=True, to_host=True, closing=closing))
+        return open_path(Path(stages=stages, from_workload=True, local=True, closing=closing))
     host = host_endpoint(topology, in_interface)
     if host is None or in_interface == LOOPBACK:
         return UNJUDGED
-    return Path(stages=(ingress(ruleset.hosts[host]),), failsafes=ruleset.settings.failsafe_inbound, inbound=True)
+    return into_host(ruleset, ruleset.hosts[host])
+
+
+def into_host(ruleset: RuleSet, host: LocalEndpoint) -> Path:
+    """A host endpoint judges what comes to it."""
+    return Path(stages=(ingress(host),), failsafes=ruleset.settings.failsafe_inbound, inbound=True, local=True)
+
+
+def out_of_host(ruleset: RuleSet, host: LocalEndpoint) -> Path:
+    """A host endpoint judges what it sends."""
+    return Path(stages=(egress(host),), failsafes=ruleset.settings.failsafe_outbound, local=True)
 
 
 def from_host(ruleset: RuleSet, topology: Topology, out_interface: str) -> Path:
@@ -130,7 +146,7 @@ def from_host(ruleset: RuleSet, topology: Topology, out_interface: str) -> Path:
     host = host_endpoint(topology, out_interface)
     if host is None or out_interface == LOOPBACK:
         return UNJUDGED
-    return Path(stages=(egress(ruleset.hosts[host]),), failsafes=ruleset.settings.failsafe_outbound)
+    return out_of_host(ruleset, ruleset.hosts[host])
 
 
 def forwarded(ruleset: RuleSet, topology: Topology, in_interface: str, out_interface: str) -> Path:
@@ -153,7 +169,7 @@ def exempt(path: Path, packet: Packet, ruleset: RuleSet) -> Reason | None:
     """Why no policy is asked (`EXEMPT_VERDICTS`): failsafes, neighbour discovery, headless fragments, tunnels."""
     if path.failsafes and is_failsafe(path, packet):
         return Reason.FAILSAFE
-    if path.to_host and is_neighbour_discovery(packet):
+    if path.local and is_neighbour_discovery(path, packet):
         return Reason.NEIGHBOUR_DISCOVERY
     if packet.fragment:
         return Reason.FRAGMENT
@@ -164,7 +180,7 @@ def exempt(path: Path, packet: Packet, ruleset: RuleSet) -> Reason | None:
 
 def suspects(path: Path) -> frozenset[int]:
     """The protocols of all packets, fragments apart, for which `exempt` may have a reason."""
-    neighbours = {ICMPV6} if path.to_host else set()
+    neighbours = {ICMPV6} if path.local else set()
     tunnels = {UDP, IPIP} if path.from_workload else set()
     return frozenset({entry.protocol for entry in path.failsafes} | neighbours | tunnels)
 
@@ -183,9 +199,14 @@ def is_failsafe(path: Path, packet: Packet) -> bool:
     return False
 
 
-def is_neighbour_discovery(packet: Packet) -> bool:
-    """What a workload may send to its host whatever its policy (semantics 4.9)."""
-    return packet.protocol == ICMPV6 and len(packet.src) == V6_LENGTH and packet.icmp_type in FROM_WORKLOAD_V6
+def is_neighbour_discovery(path: Path, packet: Packet) -> bool:
+    """What passes between this host and its links whatever the policy (semantics 4.9, D27)."""
+    if packet.protocol != ICMPV6 or len(packet.src) != V6_LENGTH:
+        return False
+    if path.from_workload and packet.icmp_type in FROM_WORKLOAD_V6:
+        return True
+    kinds = DISCOVERY_FROM_WORKLOAD if path.from_workload else DISCOVERY
+    return packet.icmp_type in kinds and packet.hop_limit in OF_THIS_LINK
 
 
 def is_tunnel(packet: Packet, ruleset: RuleSet) -> bool:

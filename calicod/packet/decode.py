@@ -18,7 +18,8 @@ V6 = Struct("!xxxxHBx16s16s")
 PORTS = Struct("!HH")
 FRAGMENT = Struct("!BxH")
 
-V4_HEADER, V6_HEADER = 20, 40
+IPV4, IPV6 = 4, 6
+V4_HEADER, V6_HEADER, V6_HOP_LIMIT = 20, 40, 7
 HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, NO_NEXT, OPTIONS = 0, 43, 44, 51, 59, 60
 MOBILITY, HIP, SHIM6 = 135, 139, 140
 SIGNALLING = frozenset({MOBILITY, HIP, SHIM6})
@@ -41,9 +42,9 @@ NEEDED_V6: Mapping[int, int] = MappingProxyType({**WITH_PORTS, ICMPV6: 4})
 def decode(raw: bytes) -> Packet | Malformed:
     """The packet in `raw`, from its IP header on; what follows the headers may be cut off."""
     version = raw[0] >> 4 if raw else -1
-    if version == 4:
+    if version == IPV4:
         return decode_v4(raw)
-    if version == 6:
+    if version == IPV6:
         return decode_v6(raw)
     return Malformed("version" if raw else "empty")
 
@@ -51,7 +52,7 @@ def decode(raw: bytes) -> Packet | Malformed:
 def decode_v4(raw: bytes, needed: Mapping[int, int] = NEEDED_V4) -> Packet | Malformed:
     """An IPv4 packet; its header length counts options. `needed`: bytes of transport that must be there."""
     if len(raw) < V4_HEADER:
-        return Malformed("short-header", 4)
+        return Malformed("short-header", IPV4)
     first, total, bits, protocol, src, dst = V4.unpack_from(raw)
     start, end = (first & 15) * 4, len(raw)
     if total < end and not (total == 0 and protocol == TCP):  # 0: longer than 65,535 (BIG TCP, Linux 6.3)
@@ -66,7 +67,7 @@ def decode_v4(raw: bytes, needed: Mapping[int, int] = NEEDED_V4) -> Packet | Mal
 def decode_v6(raw: bytes, needed: Mapping[int, int] = NEEDED_V6) -> Packet | Malformed:
     """An IPv6 packet; extension headers are walked up to a bound."""
     if len(raw) < V6_HEADER:
-        return Malformed("short-header", 6)
+        return Malformed("short-header", IPV6)
     length, protocol, src, dst = V6.unpack_from(raw)
     end = min(len(raw), V6_HEADER + length) if length else len(raw)  # 0: jumbo payload (RFC 2675), BIG TCP
     if protocol not in EXTENSIONS:
@@ -118,7 +119,8 @@ def transport(  # noqa: PLR0913, PLR0917  the hot path: values already read are 
     if protocol in WITH_PORTS:
         sport, dport = PORTS.unpack_from(raw, start)
         return Packet(family, protocol, src, dst, sport, dport)
-    return Packet(family, protocol, src, dst, -1, -1, raw[start], raw[start + 1])
+    hop_limit = raw[V6_HOP_LIMIT] if protocol == ICMPV6 else -1
+    return Packet(family, protocol, src, dst, -1, -1, raw[start], raw[start + 1], False, hop_limit)
 
 
 def fragment(  # noqa: PLR0913, PLR0917  as `transport`

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from calicod.model.protocol import ICMP, ICMPV6
-from calicod.packet.decode import NEEDED_V4, NEEDED_V6, V4, V6_HEADER, decode, decode_v4, decode_v6, walk
+from calicod.packet.decode import IPV4, NEEDED_V4, NEEDED_V6, V4, V6_HEADER, decode, decode_v4, decode_v6, walk
 from calicod.packet.value import Malformed, Packet
 
 PAIRS_V4 = ((8, 0), (13, 14), (15, 16), (17, 18), (42, 43))
@@ -44,6 +44,7 @@ def turned(packet: Packet) -> Packet:
         TURNED.get((packet.family, packet.icmp_type), packet.icmp_type),
         packet.icmp_code,
         packet.fragment,
+        packet.hop_limit,
     )
 
 
@@ -65,12 +66,12 @@ def quoted(raw: bytes) -> Packet | Malformed | None:
         return Malformed("no-quote", outer.family, outer.protocol, outer.src, outer.dst)
     if inner[0] >> 4 != outer.family:
         return Malformed("quoted-version", outer.family, outer.protocol, outer.src, outer.dst)
-    return decode_v4(inner, QUOTED_V4) if outer.family == 4 else decode_v6(inner, QUOTED_V6)
+    return decode_v4(inner, QUOTED_V4) if outer.family == IPV4 else decode_v6(inner, QUOTED_V6)
 
 
 def payload(raw: bytes) -> tuple[int, int]:
     """Where the upper layer of a packet that `decode` read begins and ends."""
-    if raw[0] >> 4 == 4:
+    if raw[0] >> 4 == IPV4:
         first, total, *_ = V4.unpack_from(raw)
         return (first & 15) * 4, total
     length = int.from_bytes(raw[4:6])

@@ -10,6 +10,7 @@ class Packet(msgspec.Struct, frozen=True):
     """Family 4 or 6, upper-layer protocol number, addresses, ports, ICMP type and code (-1: has none).
 
     `fragment`: a later fragment, or a first one too short for its header: no ports are known, ever (D22).
+    `hop_limit`: of ICMPv6 only, where it tells messages of this link from others (RFC 4861); -1: not known.
     """
 
     family: int
@@ -21,6 +22,7 @@ class Packet(msgspec.Struct, frozen=True):
     icmp_type: int = -1
     icmp_code: int = -1
     fragment: bool = False
+    hop_limit: int = -1
 
 
 class Malformed(msgspec.Struct, frozen=True):

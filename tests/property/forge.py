@@ -94,7 +94,7 @@ def v6_bytes(draw: st.DrawFn) -> bytes:
     protocol, transport = draw(V6_TRANSPORTS)
     kinds = draw(st.lists(st.sampled_from(sorted(EXTENSIONS)), max_size=5))
     chain = [*kinds, protocol]
-    packet = IPv6(src=draw(V6_ADDRESSES), dst=draw(V6_ADDRESSES), nh=chain[0])
+    packet = IPv6(src=draw(V6_ADDRESSES), dst=draw(V6_ADDRESSES), nh=chain[0], hlim=draw(BYTE))
     for kind, following in pairwise(chain):
         packet /= draw(extension(kind, following))
     return bytes(packet / transport)
@@ -131,7 +131,8 @@ def seen_by_scapy(raw: bytes) -> Packet:
         return Packet(family, protocol, src, dst, transport.sport, transport.dport)
     if (family, protocol) in MESSAGES:
         message = MESSAGES[family, protocol](data)
-        return Packet(family, protocol, src, dst, icmp_type=message.type, icmp_code=message.code)
+        hop_limit = outer.hlim if family == 6 else -1
+        return Packet(family, protocol, src, dst, icmp_type=message.type, icmp_code=message.code, hop_limit=hop_limit)
     return Packet(family, protocol, src, dst)
 
 

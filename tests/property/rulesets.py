@@ -210,6 +210,7 @@ class Choices:
             self.one(KINDS) if message else -1,
             self.one(KINDS) if message else -1,
             fragment,
+            self.one((-1, 255, 64)) if message and protocol == ICMPV6 else -1,
         )
 
 
