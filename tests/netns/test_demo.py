@@ -174,6 +174,14 @@ def test_each_decision_is_told_with_its_rule_and_place(start: Callable[..., Demo
     assert "22 connections" in demo.said
 
 
+def test_it_invites_to_ask_why_a_connection_was_refused(start: Callable[..., Demo]):
+    demo = start("--case", "4")
+
+    assert demo.end() == 0, demo.said
+    (explain,) = (line.split()[1:] for line in demo.said.splitlines() if "calicod explain " in line)
+    assert "DENIED (rule)" in run(*DEMO[:3], *explain, check=False)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_at_once_and_nothing_stays(start: Callable[..., Demo], number: signal.Signals):
     demo = start("--case", "8", "--case", "9", "--pace", "60")

@@ -5,6 +5,8 @@ Law: every line about a decision is told from the daemon's event; what was expec
 
 import itertools
 import os
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -53,6 +55,7 @@ class Narrator:
     def __init__(self, stream: TextIO | None = None) -> None:
         self.console = Console(file=stream, highlight=False, soft_wrap=True)
         self._families = len(FAMILIES)
+        self._program = program()
 
     def say(self, text: str, style: str = "") -> None:
         """One line."""
@@ -120,15 +123,26 @@ class Narrator:
             return
         self.say(f"{sum_up}: each as its policy says, each decision told once, with its rule", "bold green")
 
-    def invite(self) -> None:
+    def invite(self, results: Sequence[Result]) -> None:
         """What to try next."""
-        self.say("Play with one yourself: `calicod demo --case 1 --keep`. All of it as data: `calicod demo --json`.")
+        first = results[0]
+        self.say("\nTry next:")
+        for outcome in (refused for refused in first.outcomes if refused.flow.verdict == "deny" and refused.flow.port):
+            flow, attempt = outcome.flow, outcome.attempt
+            self.say(f"  why {who(flow)} {flow.protocol} {flow.port} was refused, rule by rule:")
+            ends = f"--src {attempt.source} --dst {attempt.target} --protocol {flow.protocol} --dport {flow.port}"
+            self.say(f"    {self._program} explain {shown(first.case.folder)} --node {NODE} {ends}")
+            break
+        self.say("  the same world, left up to play with:")
+        self.say(f"    {self._program} demo --case {first.case.number} --keep")
 
     def explain(self, world: World, daemon: Daemon, case: Case) -> None:
         """How to play with what is still there."""
         self.say(f"\nAll of it stays up until Ctrl-C, with {case.name} in force. In another terminal:\n", "bold")
         self.say(f"  export CALICOD_SOCKET={daemon.socket}")
-        self.say("  calicod status; calicod endpoints; calicod policies; calicod events -f")
+        self.say(
+            "  " + "; ".join(f"{self._program} {what}" for what in ("status", "endpoints", "policies", "events -f"))
+        )
         self.say(f"  edit the files in {daemon.policies}: what you save is in force at once")
         self.say("  and speak as anybody here, with `ip netns exec NAMESPACE ping ADDRESS`, `curl`, `nc`:\n")
         width = max(len(world.space(place)) for place in world.places)
@@ -141,6 +155,12 @@ def shown(folder: Path) -> str:
     """A folder as one would type it here."""
     near = os.path.relpath(folder)
     return str(folder) if near.startswith("..") else near
+
+
+def program() -> str:
+    """How to call calicod from here."""
+    beside = Path(sys.executable).parent / "calicod"
+    return "calicod" if shutil.which("calicod") or not beside.exists() else shown(beside)
 
 
 def by_namespace(pods: Iterable[str]) -> str:

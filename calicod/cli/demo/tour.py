@@ -182,8 +182,6 @@ def play(tour: Tour, stack: contextlib.ExitStack) -> int:
     code = show(tour, trial)
     if tour.keep:
         leave_up(tour, trial)
-    elif tour.narrator:
-        tour.narrator.invite()
     return code
 
 
@@ -200,6 +198,8 @@ def show(tour: Tour, trial: Trial) -> int:
         for folder in tour.mistakes:
             tour.narrator.mistake(folder, said[folder.name])
         tour.narrator.farewell(results, wrong, seconds)
+        if not tour.keep:
+            tour.narrator.invite(results)
     else:
         click.echo(report(results, said, wrong, seconds))
     return 1 if wrong else 0

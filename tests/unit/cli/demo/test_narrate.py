@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from calicod.cli.demo.daemon import Daemon
-from calicod.cli.demo.narrate import Narrator, by_namespace, shown
+from calicod.cli.demo.narrate import Narrator, by_namespace, program, shown
 from calicod.cli.demo.world import Pod, World
 from calicod.daemon.state import Status
 from calicod.model.verdict import Reason, Verdict
@@ -27,8 +27,15 @@ class Heard(Narrator):
 
 
 @pytest.fixture
-def narrator():
+def narrator(monkeypatch, tmp_path):
+    """Of a host where `calicod` is in PATH."""
+    installed(monkeypatch, tmp_path)
     return Heard()
+
+
+def installed(monkeypatch, folder):
+    (folder / "calicod").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(folder))
 
 
 def test_below_each_rule_stand_the_connections_that_it_decided(narrator):
@@ -147,6 +154,23 @@ def test_the_sum_counts_what_was_allowed_and_refused(narrator, wrong, says):
     assert ("DIFFERS one" in narrator.text) == bool(wrong)
 
 
+def test_it_invites_to_explain_the_first_connection_that_was_refused(narrator):
+    narrator.invite([result(allowed(), outcome(), outcome())])
+
+    assert "why client → prod/red tcp 80 was refused" in narrator.text
+    ends = "--node node --src 192.0.2.10 --dst 10.65.0.11 --protocol tcp --dport 80"
+    assert f"    calicod explain /examples/07-title {ends}\n" in narrator.text
+    assert narrator.text.count("calicod explain") == 1
+    assert narrator.text.endswith("    calicod demo --case 7 --keep\n")
+
+
+def test_where_nothing_was_refused_there_is_nothing_to_explain(narrator):
+    narrator.invite([result(allowed())])
+
+    assert "calicod explain" not in narrator.text
+    assert "calicod demo --case 7 --keep" in narrator.text
+
+
 def test_what_is_kept_is_told_with_its_socket_its_policies_and_everybodys_namespace(narrator, tmp_path):
     world = World("x-", PODS)
     narrator.explain(world, Daemon("x-node", tmp_path), result(outcome()).case)
@@ -161,6 +185,18 @@ def test_a_folder_is_shown_as_one_would_type_it(tmp_path, monkeypatch):
 
     assert shown(tmp_path / "examples" / "01-a") == "examples/01-a"
     assert shown(Path("/elsewhere/01-a")) == "/elsewhere/01-a"
+
+
+def test_calicod_is_called_by_its_path_where_it_is_not_in_path(monkeypatch, tmp_path):
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "calicod").touch(mode=0o755)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "venv" / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    assert program() == "venv/calicod"
+    installed(monkeypatch, tmp_path)
+    assert program() == "calicod"
 
 
 def test_pods_are_listed_by_namespace():
