@@ -25,6 +25,7 @@ BOTH_WAYS = [(TCP, port, None) for port in (179, 2379, 2380, 5473, 6443, 6666, 6
 INBOUND = [(TCP, 22, None), (UDP, 68, None), *BOTH_WAYS]
 OUTBOUND = [(UDP, 53, None), (UDP, 67, None), *BOTH_WAYS]
 DISCOVERY = {130, 131, 132, 133, 135, 136}
+LINK_ONLY = range(133, 138)  # D27; what no packet here says is that its hop limit is 255
 
 Endpoint = kinds.WorkloadEndpoint | kinds.HostEndpoint
 
@@ -376,7 +377,7 @@ class Interpreter:
         return self.by_host(host, "egress", packet, packet.dst)
 
     def by_host(self, host: kinds.HostEndpoint, direction: str, packet: Packet, far: bytes) -> Answer:
-        """Failsafes first (4.11)."""
+        """Failsafes (4.11) and neighbour discovery (D27) first."""
         name = "inbound" if direction == "ingress" else "outbound"
         given = self.felix.get(f"failsafe_{name}_host_ports")
         usual = INBOUND if direction == "ingress" else OUTBOUND
@@ -384,6 +385,8 @@ class Interpreter:
         for protocol, port, net in entries:
             if (protocol, port) == (packet.protocol, packet.dport) and (net is None or far in net):
                 return Answer(allow=True, reason="failsafe")
+        if packet.family == 6 and packet.protocol == ICMPV6 and packet.icmp_type in LINK_ONLY:
+            return Answer(allow=True, reason="neighbour-discovery")
         return Answer(allow=False, reason="fragment") if packet.fragment else self.run(host, direction, packet)
 
     def is_workload(self, name: str) -> bool:
