@@ -133,6 +133,8 @@ class Lists:
             if unwanted is not None:
                 self._unwanted.setdefault(unwanted, []).extend(numbers)
         self._matches = tuple(dict.fromkeys((*self._wanted, *self._unwanted)))
+        self._wanting = [self._wanted.get(match, ()) for match in self._matches]
+        self._refusing = [self._unwanted.get(match, ()) for match in self._matches]
         self._by_name: dict[int, int] = {}
         for index, match in enumerate(self._matches):
             for name in match.named:
@@ -154,10 +156,12 @@ class Lists:
         inside = by_number
         for name in set_bits(of_names):
             inside |= self._by_name.get(name, 0)
-        matches = [self._matches[index] for index in set_bits(inside)]
-        return self._rules(self._free, *(self._wanted.get(match, ()) for match in matches)) & ~self._rules(
-            *(self._unwanted.get(match, ()) for match in matches)
-        )
+        wanted, unwanted = self._free.copy(), list[int]()
+        for index in set_bits(inside):
+            wanted += self._wanting[index]
+            unwanted += self._refusing[index]
+        mask = mask_of(wanted, self._size)
+        return mask & ~mask_of(unwanted, self._size) if unwanted else mask
 
     def without_ports(self, *, unknown: bool) -> int:
         """The rules that a packet without ports matches; `unknown`: it has ports, but they cannot be seen."""
