@@ -204,9 +204,12 @@ def kept(
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has forked, oldest first; those that ended are not among them."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(word) for word in text.split() if alive(int(word))]
+    """The processes that a process has forked, oldest first; those that ended are not among them.
+
+    /proc/PID/task/TID/children would be shorter, but misses some while others end (proc(5)).
+    """
+    found = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return sorted(other for other in found if stat(other)[1] == pid and alive(other))
 
 
 def freeze(pid: int) -> None:
@@ -223,10 +226,16 @@ def alive(pid: int) -> bool:
 
 def state(pid: int) -> str:
     """The letter of its state; "" when it is gone."""
+    return stat(pid)[0]
+
+
+def stat(pid: int) -> tuple[str, int]:
+    """The letter of its state and its parent; "" and 0 when it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        letter, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return ""
+        return "", 0
+    return letter, int(parent)
 
 
 def descriptors(pid: int) -> dict[int, str]:
