@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from calicod.cli.client import Unreachable, request
-from calicod.daemon.state import Status
+from calicod.daemon.state import Reloaded, Status
 from tests.netns.node import Node
 
 CALICOD = (sys.executable, "-c", "from calicod.cli.main import main; main()")
@@ -88,6 +88,10 @@ class Running:
     def status(self) -> Status:
         """As `calicod status`."""
         return msgspec.json.decode(request(str(self.socket), "/status"), type=Status)
+
+    def reload(self) -> Reloaded:
+        """As `calicod reload`."""
+        return msgspec.json.decode(request(str(self.socket), "/reload", "POST"), type=Reloaded)
 
     def until(self, wanted: Callable[[Status], bool]) -> Status:
         """The first status that is as wanted."""

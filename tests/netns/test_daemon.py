@@ -146,7 +146,7 @@ def daemon(shared: Running) -> Running:
         shared.write(endpoints=endpoints(), switch=switch(ALLOW))
         shared.start()
     shared.write(endpoints=endpoints(), switch=switch(ALLOW))
-    assert shared.run("reload")[0] == 0
+    assert shared.reload().error == ""
     shared.router.forget()
     return shared
 
