@@ -7,10 +7,13 @@ that was replaced keeps its number and begins its counters anew.
 from collections.abc import Callable, Sequence
 
 import msgspec
+import structlog
 
 from calicod.daemon.channel import SupervisorEnd
 from calicod.daemon.state import WorkerState
 from calicod.model.record import Applied, Batch, Counters, Report, Swap, ToWorker
+
+log = structlog.get_logger()
 
 MESSAGES_AT_ONCE = 200
 """Messages taken from one worker before the others have their turn."""
@@ -77,6 +80,9 @@ class Workers:
         self.on_applied(message)
 
     def _counted(self, message: Counters) -> None:
+        failed = message.failed - self.states[message.worker].failed
+        if failed > 0:
+            log.error("packet.failed", worker=message.worker, count=failed, failure=message.last_failure)
         self.states[message.worker] = msgspec.structs.replace(
             self.states[message.worker],
             pid=message.pid,

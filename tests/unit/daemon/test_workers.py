@@ -1,3 +1,5 @@
+from structlog.testing import capture_logs
+
 from calicod.daemon.channel import WorkerEnd, worker_pair
 from calicod.daemon.workers import Workers
 from calicod.model.record import Applied, Batch, Counters, Report, Swap
@@ -63,3 +65,17 @@ def test_an_order_that_found_no_room_is_sent_again_and_only_the_newest():
     workers.again()
 
     assert list(worker.messages()) == [Swap(4), Report()]
+
+
+def test_packets_on_which_the_engine_failed_are_logged_with_the_last_failure_and_once():
+    workers, worker, _, _ = crew()
+    counters = Counters(
+        worker=0, pid=42, judged=5, denied=2, malformed=0, failed=3, records_lost=0, last_failure="KeyError: 7"
+    )
+    worker.send(counters)
+    worker.send(counters)
+
+    with capture_logs() as logged:
+        workers.take(0)
+
+    assert [(line["event"], line["count"], line["failure"]) for line in logged] == [("packet.failed", 3, "KeyError: 7")]
