@@ -8,7 +8,7 @@ whose stamps are on live flows; whatever failed or is not known moves it.
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -127,7 +127,10 @@ class Enforcer:
         if same_policy and self._installed and before is not None and before.interfaces == interfaces:
             return Outcome(changed=False, rejudged=False, revision=self.revision, generation=self.generation)
         topology = resolve(ruleset, interfaces)
-        if before is not None and not same_hosts(resolve(before.ruleset, before.interfaces), topology):
+        if before is not None and (
+            not same_hosts(resolve(before.ruleset, before.interfaces), topology)
+            or renamed(before.interfaces, interfaces)
+        ):
             same_policy = False
         self._stamped = None
         enforcement = Enforcement(revision=self.revision + 1, ruleset=ruleset, interfaces=interfaces)
@@ -203,6 +206,15 @@ class Enforcer:
 def same_hosts(before: Topology, now: Topology) -> bool:
     """The same host endpoints judge the same interfaces (workloads have theirs by name)."""
     return before.hosts == now.hosts and before.wildcard == now.wildcard
+
+
+def renamed(before: Iterable[Interface], now: Iterable[Interface]) -> bool:
+    """An interface has another name than before (an up one may be renamed since Linux 6.2).
+
+    Until the workers knew it, its packets were judged by the policy of the former name.
+    """
+    names = {interface.index: interface.name for interface in before if interface.index}
+    return any(names.get(interface.index, interface.name) != interface.name for interface in now)
 
 
 def recalled(path: Path, kind: type[Kept]) -> Kept | None:

@@ -129,6 +129,15 @@ def test_a_host_endpoint_that_comes_to_another_interface_judges_live_flows_again
     assert bench.enforce(allowing(80), ()).rejudged
 
 
+def test_an_interface_that_was_renamed_judges_live_flows_again(bench):
+    new = Interface(3, "tmp0")
+    bench.enforce(allowing(80))
+    assert not bench.enforce(allowing(80), (*ETH0, new)).rejudged
+
+    assert bench.enforce(allowing(80), (*ETH0, Interface(3, "caliw"))).rejudged
+    assert not bench.enforce(allowing(80), ETH0).rejudged
+
+
 def test_workers_find_what_they_are_sent_for(bench, tmp_path):
     bench.enforce(allowing(80))
 
