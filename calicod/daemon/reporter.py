@@ -50,9 +50,9 @@ class Follower:
         size = sum(map(len, lines))
         if self._lost or self._bytes + size > self._room:
             self._lost += len(lines)
-            return
-        self._waiting += lines
-        self._bytes += size
+        else:
+            self._waiting += lines
+            self._bytes += size
         self._changed.set()
 
     def end(self) -> None:
@@ -65,7 +65,7 @@ class Follower:
 
     async def __anext__(self) -> bytes:
         """Everything that waits."""
-        while not self._waiting:
+        while not self._waiting and not self._lost:
             if self._ended:
                 raise StopAsyncIteration
             self._changed.clear()
