@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from calicod.daemon.instance import GROUP
+from calicod.daemon.instance import GROUP, unusable
 
 SOCKET_NAME = "calicod.sock"
 SOCKET_MODE = 0o660
@@ -41,7 +41,7 @@ class Control:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> tuple[str, ...]:
-        """Listens. Returns a notice when the socket is for root alone."""
+        """Listens. Returns a notice when the socket is for root alone. Raises CalicodError."""
         app = web.Application()
         app.router.add_get("/status", self._plain(self.handlers.status))
         app.router.add_get("/endpoints", self._plain(self.handlers.endpoints))
@@ -54,6 +54,8 @@ class Control:
         before = os.umask(0o177)  # INVARIANT: the socket is never reachable for others, not even between bind and chown
         try:
             await web.UnixSite(self._runner, str(self.path)).start()
+        except OSError as error:
+            raise unusable(self.path.parent, f"{SOCKET_NAME}: {error}") from error
         finally:
             os.umask(before)
         return self._give_to_group()

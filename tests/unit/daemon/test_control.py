@@ -10,6 +10,7 @@ import pytest
 from calicod.cli.client import Unreachable, request, stream
 from calicod.daemon import control as module
 from calicod.daemon.control import SOCKET_NAME, Control, Handlers
+from calicod.errors import CalicodError
 
 PATIENCE = 10.0
 
@@ -131,3 +132,11 @@ def test_a_socket_that_may_not_be_given_away_stays_roots_and_it_is_said(tmp_path
 
     assert found == 0o600
     assert "could not be given to the group" in notices[0]
+
+
+def test_a_directory_whose_name_is_too_long_for_a_socket_is_refused(tmp_path):
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+
+    with pytest.raises(CalicodError, match=r"K045 .*AF_UNIX path too long"):
+        served(deep, mode)
