@@ -282,16 +282,3 @@ def test_an_outcome_that_differs_from_the_policy_is_shown_and_exit_1(start: Call
     assert "DIFFERS client → node tcp 22 over IPv4: the packet arrived though it was to be refused" in demo.said
     assert "not all is as the policy says" in demo.said
     assert demo.left() == []
-
-
-def test_who_is_not_root_is_told_what_to_do(start: Callable[..., Demo]):
-    done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--clear-groups", *DEMO],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-
-    assert done.returncode == 4
-    assert "K083" in done.stderr and "sudo calicod demo" in done.stderr
