@@ -38,7 +38,7 @@ WHAT_WIDTH = len("icmp echo")
 REASONS: Mapping[str, str] = MappingProxyType(
     {
         "end-of-tier": "no rule of it matched, so its tier refuses at the end",
-        "profile": "no policy decides, its profile does",
+        "profile": "no policy is about it, so its profile decides",
         "no-profile": "no policy and no profile allows it",
         "failsafe": "a port that stays open, so that nobody locks himself out",
         "no-endpoint": f"what is no endpoint {UNTOLD}",
