@@ -30,7 +30,7 @@ def run(*command: str, text: str = "") -> str:
 
 def failure(message: str) -> CalicodError:
     """The error for namespaces that cannot be made or used."""
-    hint = "the demo needs network namespaces, veth pairs and the program `ip` (package iproute2)"
+    hint = "the demo needs network namespaces, veth pairs and `ip` (package iproute2); a container must be privileged"
     return CalicodError("K082", message, hint=hint, exit_code=4)
 
 
