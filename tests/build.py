@@ -1,6 +1,5 @@
 """RuleSets, packets and engines for tests, in few words."""
 
-
 from calicod.engine.bitmap import BitmapEngine
 from calicod.engine.linear import LinearEngine
 from calicod.fields.stretches import merged
