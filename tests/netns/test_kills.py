@@ -22,7 +22,7 @@ from tests.netns.test_daemon import TcpFlow, endpoints
 from tests.netns.world import inside
 
 pytestmark = [pytest.mark.netns, pytest.mark.security, pytest.mark.slow, pytest.mark.timeout(3600)]
-KILLS = int(os.environ.get("CALICOD_KILLS", "24"))
+KILLS = int(os.environ.get("CALICOD_KILLS", "16"))
 PAUSE = (0.02, 0.25)
 """Seconds between two kills."""
 WORST_SECONDS = 2.0
