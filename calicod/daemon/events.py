@@ -70,6 +70,7 @@ class EventLog:
     def records(self, batch: Batch) -> list[bytes]:
         """What one worker judged."""
         self._revision = batch.revision
+        self._closings.revision = max(self._closings.revision, batch.revision)
         for r in batch.records:
             # id(): an Enum's own hash is a Python function, and its members are there for ever
             key = (r.decision, id(r.hook), r.in_interface, r.out_interface, r.protocol)

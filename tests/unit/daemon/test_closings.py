@@ -47,7 +47,7 @@ def test_the_end_is_told_with_duration_and_counters_under_the_flows_id():
         ConnectionClosed(
             time="2026-09-21T14:13:32.800000Z",
             node=NODE,
-            revision=0,
+            revision=1,
             verdict="allow",
             reason=Reason.RULE,
             hook=Hook.FORWARD,
