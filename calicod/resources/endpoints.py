@@ -57,7 +57,8 @@ def host_endpoint(spec: Mapping, metadata: Metadata, report: Report) -> HostEndp
     if not any(getattr(find(spec, field), "value", None) for field in ("interfaceName", "expectedIPs")):
         report.error("P022", spec, "at least one of interfaceName and expectedIPs is needed")
     if found.interface_name == "lo":
-        report.error("N007", find(spec, "interfaceName") or spec, "a host endpoint on lo is not supported yet")
+        place, hint = find(spec, "interfaceName") or spec, "remove it: what the host sends to itself passes"
+        report.error("N007", place, "a host endpoint on lo is not supported yet", hint=hint)
     return found
 
 

@@ -68,17 +68,19 @@ KUBERNETES = {
     ),
 }
 STAGED = ("StagedNetworkPolicy", "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy")
+_LEAVE_OUT = "leave it out: nothing refers to it yet"
 LATER = {
-    "Pod": CORE,
-    "Service": CORE,
-    "Endpoints": CORE,
-    "Node": CORE,
-    "EndpointSlice": "discovery.k8s.io/v1",
-    "NetworkPolicy": "networking.k8s.io/v1",
-    "ClusterNetworkPolicy": "policy.networking.k8s.io/v1alpha2",
-    "AdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
-    "BaselineAdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
+    "Pod": "write a WorkloadEndpoint for it",
+    "Service": _LEAVE_OUT,
+    "Endpoints": _LEAVE_OUT,
+    "Node": _LEAVE_OUT,
+    "EndpointSlice": _LEAVE_OUT,
+    "NetworkPolicy": f"write a NetworkPolicy of {CALICO}",
+    "ClusterNetworkPolicy": f"write a GlobalNetworkPolicy of {CALICO}",
+    "AdminNetworkPolicy": f"write a GlobalNetworkPolicy of {CALICO}",
+    "BaselineAdminNetworkPolicy": f"write a GlobalNetworkPolicy of {CALICO}",
 }
+"""Kinds of Kubernetes that come later, and what to do until then."""
 WITHOUT_EFFECT = (
     "BGPConfiguration",
     "BGPFilter",
@@ -160,7 +162,7 @@ def _not_read(root: Mapping, kind: str, version: str | None, place: Node, report
     elif kind in WITHOUT_EFFECT and version == CALICO:
         report.warning("W011", place, f"a {kind} has no effect in calicod")
     elif kind in LATER and not (version or "").endswith("projectcalico.org/v3"):
-        report.error("N003", place, f"Kubernetes kind {kind} is not supported yet")
+        report.error("N003", place, f"Kubernetes kind {kind} is not supported yet", hint=LATER[kind])
     else:
         close = get_close_matches(kind[:64], (*KINDS, *KUBERNETES), n=1, cutoff=0.6)
         report.mistaken = bool(close)

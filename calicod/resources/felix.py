@@ -102,7 +102,8 @@ def unsupported(reader: Reader[object], *same: object) -> Reader[None]:
     def read_unsupported(node: Node, report: Report) -> None:
         value = reader(node, report)
         if value is not None and value not in same:
-            report.error("N008", node, f"{shown(node)} is not supported yet: it would change verdicts")
+            hint = "leave it out: calicod does what the default says"
+            report.error("N008", node, f"{shown(node)} is not supported yet: it would change verdicts", hint=hint)
 
     return read_unsupported
 

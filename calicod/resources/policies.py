@@ -68,9 +68,9 @@ _MISPLACED = {
 _GLOBAL_ONLY = {field: f"only a GlobalNetworkPolicy has {field}" for field in GLOBAL if field not in NAMESPACED}
 
 _NOT_YET = {
-    "apply_on_forward": ("applyOnForward", "N004"),
-    "pre_dnat": ("preDNAT", "N005"),
-    "do_not_track": ("doNotTrack", "N006"),
+    "apply_on_forward": ("applyOnForward", "N004", "leave it out: hosts judge no forwarded traffic yet"),
+    "pre_dnat": ("preDNAT", "N005", "leave it out, and name destinations as they are after DNAT"),
+    "do_not_track": ("doNotTrack", "N006", "leave it out: every connection is tracked"),
 }
 
 
@@ -83,9 +83,9 @@ def global_network_policy(spec: Mapping, metadata: Metadata, report: Report) -> 
     """A policy of the whole cluster; what only host endpoints know is not supported yet."""
     values = read(spec, GLOBAL, report, _MISPLACED)
     _check_stages(values, spec, report)
-    for attribute, (field, code) in _NOT_YET.items():
+    for attribute, (field, code, hint) in _NOT_YET.items():
         if values.pop(attribute, False):
-            report.error(code, find(spec, field) or spec, f"{field}: true is not supported yet")
+            report.error(code, find(spec, field) or spec, f"{field}: true is not supported yet", hint=hint)
     return _policy(values, "GlobalNetworkPolicy", metadata, report)
 
 

@@ -5,13 +5,15 @@ Law: what is returned is a parsed tree; empty text is absent, blank text is `all
 
 import re
 
-from calicod.resources.document import Node
-from calicod.resources.report import Report
+from calicod.resources.document import Mapping, Node, Scalar
+from calicod.resources.report import Report, printable
 from calicod.resources.scalars import Reader, quoted, text
+from calicod.resources.table import pairs
 from calicod.selector.parser import SelectorError, parse
 from calicod.selector.tree import Selector
 
 MAX_SELECTOR = 1024
+MAX_TESTS = 5
 _GLOBAL_ALONE = re.compile(r"[ \t]*global\([ \t]*\)[ \t]*")
 
 
@@ -21,6 +23,9 @@ def selector(
     """A selector. `global_code`: the code under which `global(` is refused; "" allows it; `limit` 0: of any length."""
 
     def read(node: Node, report: Report) -> Selector | None:
+        if isinstance(node, Mapping):
+            report.error("Y010", node, "expected a selector, found a mapping", hint=_of_mapping(node))
+            return None
         value = text(node, report)
         if not value:
             return None
@@ -37,11 +42,24 @@ def selector(
 
 def rule_namespace_selector(node: Node, report: Report) -> Selector | None:
     """A rule's namespaceSelector: `global()` may stand there, but only alone (R24)."""
-    value = text(node, report)
-    if value and "global(" in value and not _GLOBAL_ALONE.fullmatch(value):
+    value = node.value if isinstance(node, Scalar) else ""
+    if "global(" in value and not _GLOBAL_ALONE.fullmatch(value):
         report.error("R024", node, f"global() must stand alone, found {quoted(value)}", hint="write a second rule")
         return None
     return _RULE_NAMESPACES(node, report)
+
+
+def _of_mapping(node: Mapping) -> str:
+    """The selector that somebody used to Kubernetes means by a mapping of labels."""
+    labels = dict(pairs(node))
+    inner = labels.get("matchLabels")
+    if isinstance(inner, Mapping):
+        labels = dict(pairs(inner))
+    tests = [
+        f"{printable(key)} == '{printable(value.value)}'" for key, value in labels.items() if isinstance(value, Scalar)
+    ]
+    plain = tests and len(tests) == len(labels) <= MAX_TESTS
+    return f'write "{" && ".join(tests)}"' if plain else "write it as text, such as \"color == 'red' && has(size)\""
 
 
 def _parsed(value: str, node: Node, report: Report, code: str) -> Selector | None:

@@ -101,7 +101,9 @@ def test_a_value_that_cannot_be_meant_is_refused(spec, code, path, hint):
 def test_a_value_that_would_change_verdicts_and_is_not_supported_is_refused(spec, accepted):
     field = spec.partition(":")[0]
 
-    assert refused("FelixConfiguration", spec) == [Finding("N008", f"spec.{field}")]
+    told = Finding("N008", f"spec.{field}", "leave it out: calicod does what the default says")
+
+    assert refused("FelixConfiguration", spec) == [told]
     assert felix(accepted) == felix("")
 
 

@@ -103,6 +103,12 @@ def test_what_only_host_endpoints_know_is_refused_with_what_is_wrong_about_it(sp
     assert [told.code for told in refused("GlobalNetworkPolicy", spec)] == codes
 
 
+def test_what_is_not_supported_yet_is_told_with_what_to_do_until_then():
+    told = refused("GlobalNetworkPolicy", "applyOnForward: true\ndoNotTrack: true\npreDNAT: true")
+
+    assert all(found.hint.startswith("leave it out") for found in told if found.code[0] == "N")
+
+
 def test_what_excludes_each_other_is_told_at_its_own_place():
     told = refused("GlobalNetworkPolicy", "doNotTrack: true\npreDNAT: true\ntypes: [Egress]\negress: [{action: Allow}]")
 

@@ -75,3 +75,19 @@ def test_a_selector_over_several_lines_is_told_at_its_beginning():
     told = found(text("NetworkPolicy", "selector: «>-\n  has(a) &&\n  has b"))
 
     assert [(finding.code, finding.path) for finding in told] == [("P008", "spec.selector")]
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("{app: web}", "write \"app == 'web'\""),
+        ("{matchLabels: {app: web, tier: 1}}", "write \"app == 'web' && tier == '1'\""),
+        ("{matchExpressions: []}", "write it as text, such as \"color == 'red' && has(size)\""),
+        ("{}", "write it as text, such as \"color == 'red' && has(size)\""),
+    ],
+)
+@pytest.mark.parametrize("field", ["selector", "namespaceSelector", "notSelector"])
+def test_a_mapping_of_labels_as_in_kubernetes_is_refused_with_the_selector_it_means(field, written, hint):
+    told = Finding("Y010", f"source.{field}", hint)
+
+    assert refused_rule(f"{{action: Allow, source: {{{field}: «{written}}}}}") == [told]
