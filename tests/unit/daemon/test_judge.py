@@ -181,6 +181,30 @@ def test_eight_quoted_bytes_of_transport_are_enough():
     assert bench.judge.reply(unreachable(WORKLOAD, CLIENT, flow), 0, FORWARD, CALI, ETH0) is Verdict.ACCEPT
 
 
+@pytest.mark.parametrize("queue", ["original", "reply"])
+def test_the_identifier_that_tells_two_pings_apart_is_recorded(queue):
+    request = ipv4(CLIENT, WORKLOAD, 1, struct.pack("!BBHHH", 8, 0, 0, 4660, 1))
+    reply = ipv4(WORKLOAD, CLIENT, 1, struct.pack("!BBHHH", 0, 0, 0, 4660, 1))
+    bench = Bench()
+
+    if queue == "original":
+        bench.judge.original(request, 0, FORWARD, ETH0, CALI)
+        bench.judge.reply(unreachable(WORKLOAD, CLIENT, request), 0, FORWARD, CALI, ETH0)
+    else:
+        bench.judge.reply(reply, 0, FORWARD, CALI, ETH0)
+        bench.judge.original(unreachable(CLIENT, WORKLOAD, reply), 0, FORWARD, ETH0, CALI)
+
+    assert [(r.icmp_type, r.icmp_id, r.quoted) for r in bench.records] == [(8, 4660, False), (8, 4660, True)]
+
+
+def test_what_is_no_icmp_has_no_identifier():
+    bench = Bench()
+    bench.judge.original(tcp(CLIENT, WORKLOAD, 40001, 80), 0, FORWARD, ETH0, CALI)
+    bench.judge.reply(unreachable(WORKLOAD, CLIENT, tcp(CLIENT, WORKLOAD, 40001, 80)), 0, FORWARD, CALI, ETH0)
+
+    assert [r.icmp_id for r in bench.records] == [-1, -1]
+
+
 # What cannot be parsed, and what fails
 
 
