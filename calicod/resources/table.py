@@ -15,6 +15,8 @@ from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, is_null, quoted, shown
 
 T = TypeVar("T")
+MAX_LISTED = 24
+"""Fields that a hint lists: the two hundred of a FelixConfiguration help nobody."""
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -139,6 +141,6 @@ def _refuse_unknown(key: Node, table: Fields, report: Report, misplaced: Table[s
         return
     # Slow, and of hundreds of unknown fields nobody needs the likeliest meaning.
     close = [] if report.full else get_close_matches(name[:64], table, n=1, cutoff=0.6)
-    known_fields = ", ".join(table)
-    hint = f"did you mean {close[0]}?" if close else f"known here: {known_fields}"
+    others = f"known here: {', '.join(table)}" if len(table) <= MAX_LISTED else "remove it, or correct its spelling"
+    hint = f"did you mean {close[0]}?" if close else others
     report.error("Y011", key, f"unknown field {quoted(name)}", hint=hint)

@@ -31,7 +31,7 @@ def check_told(loaded: Loaded, text: str) -> None:
         assert told.column >= 1
         assert told.message
         assert not told.message.endswith(".")
-        assert len(str(told)) < 4000
+        assert len(str(told)) < 1000
         assert str(told).replace("\n  hint:", "").isprintable()
 
 

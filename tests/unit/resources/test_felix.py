@@ -78,6 +78,7 @@ def test_a_field_that_bears_on_verdicts_is_applied(spec, attribute, value):
         ("logPrefix: «'a$'", "P038", "logPrefix", None),
         ("logActionRateLimit: «0/second", "P038", "logActionRateLimit", None),
         ("«nodeSelektor: has(a)", "Y011", "nodeSelektor", "did you mean nodeSelector?"),
+        ("«frobnicate: 1", "Y011", "frobnicate", "remove it, or correct its spelling"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused(spec, code, path, hint):
