@@ -58,6 +58,7 @@ class Flood:
         self.sent: dict[bytes, float] = {}
         self.arrived: dict[bytes, float] = {}
         self.forbidden: list[bytes] = []
+        self.strange: list[bytes] = []
         self._open = True
         self._receivers = {
             (server, family, port): self._receiver(server, family, port)
@@ -107,11 +108,11 @@ class Flood:
                 name = receiver.recv(100)
             except TimeoutError:
                 continue
-            assert name.startswith(expected)
             if key[2] == FORBIDDEN:
                 self.forbidden.append(name)
+            elif name in self.arrived or not name.startswith(expected):
+                self.strange.append(name)
             else:
-                assert name not in self.arrived, "a packet got through twice"
                 self.arrived[name] = time.monotonic()
 
     def stop(self) -> None:
@@ -202,7 +203,7 @@ def test_random_kills_under_load_let_nothing_forbidden_through_and_break_nothing
                 f"{len(flood.arrived)} allowed flows, {len(lost)} packets lost, none forbidden passed; "
                 f"{median * 1000:.1f} ms median, {longest * 1000:.1f} ms worst"
             )
-        assert flood.forbidden == []
+        assert (flood.forbidden, flood.strange) == ([], []), "forbidden, or arrived twice or somewhere else"
         assert all(flow.forth(WORST_SECONDS) and flow.back(WORST_SECONDS) for flow in flows)
         assert len(lost) <= 2 * killed.count("worker"), "more than what the dead had read, one in each of two queues"
         assert len(flood.arrived) > 20 * KILLS
