@@ -28,13 +28,23 @@ def files(paths: Iterable[str | Path]) -> tuple[Found, ...]:
     seen: set[tuple[int, int]] = set()
     found: list[Found] = []
     for path in paths:
-        for candidate in _expand(str(path)):
+        for candidate in map(_nameable, _expand(str(path))):
             key = _inode(candidate.path) if not candidate.problem else None
             if key is None or key not in seen:
                 found.append(candidate)
             if key is not None:
                 seen.add(key)
     return tuple(found)
+
+
+def _nameable(found: Found) -> Found:
+    """The same, unless its name is no text: then nothing that it holds could be told with its place."""
+    try:
+        found.path.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(found.path).decode("utf-8", "backslashreplace")
+        return Found(shown, "its name is not UTF-8", "rename it")
+    return found
 
 
 def _expand(path: str) -> Iterator[Found]:

@@ -83,3 +83,9 @@ def test_what_is_no_file_is_told_and_not_opened(tmp_path):
 
 def test_standard_input_is_itself():
     assert files(["-"]) == (Found("-"),)
+
+
+def test_a_name_that_is_no_text_is_told_as_it_can_be_written(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.yaml")).write_text("a: 1\n")
+
+    assert files([tmp_path]) == (Found(f"{tmp_path}/\\xff.yaml", "its name is not UTF-8", "rename it"),)
