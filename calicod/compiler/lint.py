@@ -35,7 +35,7 @@ def warning(code: str, resource: Resource, path: str, message: str, hint: str | 
         line=place.line,
         column=place.column,
         kind=resource.kind,
-        namespace=metadata.namespace or None,
+        namespace=metadata.namespace,
         name=metadata.name,
         path=path,
     )
