@@ -1,4 +1,4 @@
-"""How long one decision takes, and how much memory the engine keeps: `python benchmarks/decide.py [--rounds N] [--json]`.
+"""How long one decision takes, and what memory the engine keeps: `python benchmarks/decide.py [--rounds N] [--json]`.
 
 A packet is forwarded from a workload to a workload: egress of the one, then ingress of the other, each with the same
 number of rules. Every rule has its own port and one of 100 sets of peers; the last one allows.
@@ -189,7 +189,7 @@ def overlapping() -> dict[str, float]:
 
 def swept(sets: list[IPSet]) -> dict[str, float]:
     """The time until the first address of these sets is known; the memory that stays, and the peak."""
-    from calicod.fields.sets import Sets  # noqa: PLC0415  measured in a process of its own
+    from calicod.fields.sets import Sets  # measured in a process of its own
 
     before = peak_megabytes()
     begin = process_time()
