@@ -8,14 +8,15 @@ from collections.abc import Callable
 
 import msgspec
 
+from calicod.model.network import Network
 from calicod.resources.document import Mapping, Node
 from calicod.resources.kinds import EndpointPort, HostEndpoint, Metadata, WorkloadEndpoint
 from calicod.resources.metadata import reserved_own_label
 from calicod.resources.names import MAX_NAME, container, interface, name, required_name
 from calicod.resources.networks import address, any_network, masked_network, single_network
-from calicod.resources.ports import port_name, port_number, port_protocol
+from calicod.resources.ports import MAX_PORT, port_name, port_number, port_protocol
 from calicod.resources.report import Report
-from calicod.resources.scalars import Reader, quoted, text
+from calicod.resources.scalars import Reader, between, quoted, text
 from calicod.resources.table import Field, Fields, find, is_mapping, list_of, read
 
 _PROFILES = list_of(required_name("P001", limit=MAX_NAME), unique=True)
@@ -69,10 +70,15 @@ class _WorkloadPort(msgspec.Struct):
     host_port: int = 0
 
 
+def _host_ip(node: Node, report: Report) -> Network | None:
+    return None if node.value == "" else _MASKED(node, report)
+
+
+_MASKED = masked_network("P026")
 _WORKLOAD_PORT: Fields = _PORT | {
     "name": Field("name", port_name),
-    "hostPort": Field("host_port", port_number),
-    "hostIP": Field("", masked_network("P026")),
+    "hostPort": Field("host_port", between(0, MAX_PORT, "P026", "port")),
+    "hostIP": Field("", _host_ip),
 }
 
 

@@ -110,6 +110,7 @@ def test_addresses_and_profiles_given_twice_count_once_and_are_told():
         "ipNATs: [{internalIP: 10.0.0.1, externalIP: 192.0.2.1}]",
         ports("{protocol: TCP, port: 1, hostPort: 2}"),
         ports("{name: a, protocol: SCTP, port: 1, hostIP: 10.0.0.0/8}"),
+        ports("{name: a, protocol: TCP, port: 1, hostPort: 0, hostIP: ''}"),
         "ipv4Gateway: 10.0.0.254\nipv6Gateway: 'fd00::1'",
         "ipv4Gateway: ''",
         "mac: 'aa:bb:cc:dd:ee:ff'",
@@ -148,6 +149,8 @@ def test_a_workload_endpoint_like_this_is_accepted(more):
             "remove the mask",
         ),
         (WORKLOAD + ports("«{protocol: TCP, port: 1}"), "P029", "ports[0].name", None),
+        (WORKLOAD + ports("«{protocol: TCP, port: 1, hostPort: 0}"), "P029", "ports[0].name", None),
+        (WORKLOAD + ports("{name: a, protocol: TCP, port: 1, hostPort: «65536}"), "P026", "ports[0].hostPort", None),
         (WORKLOAD + ports("{name: a, protocol: «ICMP, port: 1}"), "P026", "ports[0].protocol", None),
         (
             WORKLOAD + ports("{name: a, protocol: TCP, port: 1, hostIP: «10.0.0.1/8}"),
