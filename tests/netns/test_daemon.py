@@ -379,6 +379,39 @@ def test_our_jumps_are_put_back_in_first_place_and_it_is_told(daemon: Running) -
     daemon.router.iptables(6, "-D", "FORWARD", "-p", "sctp", "-j", "ACCEPT")
 
 
+def test_what_no_endpoint_claims_is_untouched(daemon: Running) -> None:
+    router = daemon.router
+    foreign = (
+        ("mangle", "PREROUTING", "-j", "MARK", "--set-xmark", "0x4000/0x4000"),
+        ("mangle", "PREROUTING", "-m", "conntrack", "--ctstate", "NEW", "-j", "CONNMARK", "--set-xmark", "0x80/0x80"),
+        ("filter", "FORWARD", "-m", "mark", "!", "--mark", "0x4000/0x4000", "-i", "eth0", "-j", "DROP"),
+    )
+    for table, hook, *rule in foreign:
+        router.iptables(4, "-t", table, "-A", hook, *rule)
+    try:
+        before = theirs(router)
+        with UdpFlow(router, "ext", "w1", 4, 4610) as judged_flow, UdpFlow(router, "ext", "far", 4, 4611) as through:
+            assert judged_flow.trips(1)
+            daemon.change(switch=switch("{action: Allow, protocol: UDP, destination: {ports: [4610]}}"))
+            assert judged_flow.trips(1)
+            assert through.trips(1)  # hosts judge what is for themselves
+            assert tcp(router, "far", "node", 4, 4612)
+            assert not tcp(router, "ext", "node", 4, 4612, SHORT)
+            with inside(router.name):
+                marks = {found.original.dport: found.mark for found in conntrack.dump()}
+        assert theirs(router) == before
+    finally:
+        for table, hook, *rule in foreign:
+            router.iptables(4, "-t", table, "-D", hook, *rule)
+    assert (marks[4611], marks[4612]) == (0x80, 0x80)
+    assert (marks[4610] & 0x80, marks[4610] & MARKS.filter_stage) == (0x80, MARKS.filter_stage)
+
+
+def theirs(router: Node) -> list[str]:
+    """The rules and policies of others."""
+    return [line for line in router.save().splitlines() if "calicod-" not in line]
+
+
 def test_a_client_that_hangs_on_the_control_socket_harms_nobody(daemon: Running) -> None:
     hung = [socket.socket(socket.AF_UNIX) for _ in range(40)]
     for number, client in enumerate(hung):
@@ -504,6 +537,21 @@ def test_a_restart_keeps_live_flows_and_judges_none_of_them_again(daemon: Runnin
         assert daemon.start().generation == generation
         assert [name for name, flow in live.items() if not (flow.forth() and flow.back())] == []
         assert judged(daemon) == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nothing_that_is_refused_passes_while_it_stops_dies_and_begins(daemon: Running, family: int) -> None:
+    daemon.change(switch=switch("{action: Deny, protocol: UDP, destination: {ports: [4750]}}", ALLOW))
+    with UdpFlow(daemon.router, "ext", "w1", family, 4750) as flow, flooding(flow.client):
+        daemon.stop()
+        daemon.start()
+        daemon.kill()
+        daemon.start()
+        flow.server.settimeout(SHORT)
+        with pytest.raises(TimeoutError):
+            flow.server.recv(100)
+    with UdpFlow(daemon.router, "ext", "w1", family, 4751) as flow:
+        assert flow.trips(1)
 
 
 def test_a_daemon_that_was_asked_to_stop_leaves_live_flows_alive_and_new_ones_refused(daemon: Running) -> None:
