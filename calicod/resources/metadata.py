@@ -12,7 +12,7 @@ from calicod.resources.document import Node, Scalar
 from calicod.resources.kinds import POLICY_KINDS, Metadata
 from calicod.resources.names import LABEL, MAX_LABEL, MAX_NAME, NAME_SHAPE, SUBDOMAIN, annotations, labels
 from calicod.resources.report import Report
-from calicod.resources.scalars import is_null, quoted, text
+from calicod.resources.scalars import quoted, text
 from calicod.resources.table import Field, Fields, find, is_mapping, read
 
 DEFAULT_NAMESPACE = "default"
@@ -161,8 +161,3 @@ def _checked_namespace(node: Node, namespace: object, naming: Naming, report: Re
 def reserved_own_label(key: str) -> bool:
     """A label that only inheritance may give an endpoint (semantics 1.10)."""
     return key.startswith(("pcns.", "pcsa."))
-
-
-def is_absent(node: Node | None) -> bool:
-    """Whether a field is missing or null."""
-    return node is None or is_null(node)
