@@ -30,7 +30,7 @@ FAILED_OPEN = Decision(verdict=Verdict.ACCEPT, reason=Reason.FAILURE)
 NOTHING = Packet(0, -1, b"", b"")
 """Stands for a packet of which nothing could be read."""
 LOOPBACK = "lo"
-MAX_ENCODED = 65536
+MAX_ENCODED = 16384
 """Encoded decisions remembered; all are forgotten when there are more."""
 FAILURE_SECONDS = 1.0
 """The last failure is described at most this often."""

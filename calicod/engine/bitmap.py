@@ -27,8 +27,10 @@ Run = Callable[[Packet], Result]
 """One stage."""
 Decide = Callable[[Packet], Decision]
 """One path."""
-MAX_WAYS = 65536
-"""Things of each kind that one engine remembers."""
+MAX_CLASSES = 65536
+"""Combinations of classes that one engine remembers: 16 MB."""
+MAX_WAYS = 16384
+"""Results and Decisions, each, that one engine remembers: 15 MB."""
 
 
 class Memory:
@@ -39,7 +41,7 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self.results: Bounded[tuple[int, ...], Result] = Bounded(MAX_WAYS)
+        self.results: Bounded[tuple[int, ...], Result] = Bounded(MAX_CLASSES)
         self.ways: Bounded[tuple[int, tuple[int, ...]], Result] = Bounded(MAX_WAYS)
         self.made: Bounded[tuple[int, ...], tuple[Decision, tuple[Result, ...]]] = Bounded(MAX_WAYS)
         self.joined: Bounded[tuple[int, int], tuple[Decision, Decision, Decision]] = Bounded(MAX_WAYS)

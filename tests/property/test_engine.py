@@ -67,6 +67,7 @@ def test_both_engines_decide_alike_on_what_the_compiler_makes(resources, data):
 def test_forgetting_changes_no_decision_and_an_identity_always_means_the_same(world, again):
     """What is remembered is cut down to two things of each kind."""
     with (
+        patch.object(bitmap, "MAX_CLASSES", 2),
         patch.object(bitmap, "MAX_WAYS", 2),
         patch.object(field, "MAX_MASKS", 2),
         patch.object(sets, "MAX_ADDRESSES", 2),

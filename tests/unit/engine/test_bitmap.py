@@ -79,6 +79,7 @@ def test_paths_that_run_one_program_do_not_share_decisions_about_different_endpo
 
 
 def test_a_sender_who_tries_everything_fills_no_memory_beyond_its_limit(monkeypatch):
+    monkeypatch.setattr(bitmap, "MAX_CLASSES", 16)
     monkeypatch.setattr(bitmap, "MAX_WAYS", 16)
     engine = BitmapEngine(RULES, INTERFACES)
     for port in range(500):
@@ -101,6 +102,7 @@ def test_a_packet_of_known_classes_is_one_entry_however_many_are_sent():
 
 
 def test_an_identity_is_not_used_again_while_somebody_may_know_it(monkeypatch):
+    monkeypatch.setattr(bitmap, "MAX_CLASSES", 1)
     monkeypatch.setattr(bitmap, "MAX_WAYS", 1)
     engine = BitmapEngine(RULES, INTERFACES)
     held = {}
