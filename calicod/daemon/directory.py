@@ -4,11 +4,11 @@ Law: endpoints before network sets before Network; among sets the endpoint's own
 others (semantics 6.4), the longest prefix of each. Memory is bounded: answers are remembered up to a limit.
 """
 
-import socket
 from collections.abc import Iterable
+from socket import inet_ntoa
 
 from calicod.model.event import Party, encode_printable
-from calicod.model.network import V4_LENGTH, format_address, parse_network
+from calicod.model.network import V4_LENGTH, V6_LENGTH, format_address, parse_network
 from calicod.ruleset.program import KnownNetwork
 
 MEMO_LIMIT = 16_384
@@ -18,10 +18,10 @@ PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 
 Found = tuple[str, str]
 """An address and its Party, both as JSON."""
-Memo = dict[bytes, Found]
 Steps = tuple[tuple[int, dict[int, KnownNetwork]], ...]
 """What is asked in turn: how far to shift an address, and who has what is left."""
 
+LENGTHS = (V4_LENGTH, V6_LENGTH)
 NOBODY: Found = ("null", "null")
 NETWORK = "Network"
 
@@ -57,19 +57,28 @@ PUBLIC_PARTY = party_json(KnownNetwork(NETWORK, "", "pub", {}, ()))
 ANYWHERE = Prefixes([KnownNetwork(NETWORK, "", "pvt", {}, tuple(parse_network(text)[0] for text in PRIVATE))])
 
 
+class View:
+    """Addresses as endpoints of a namespace see them: who is asked in turn, by octets; and what was found so far."""
+
+    __slots__ = ("memo", "steps")
+
+    def __init__(self, steps: dict[int, Steps]) -> None:
+        self.steps = steps
+        self.memo: dict[bytes, Found] = {}
+
+
 class Directory:
     """Built once for a RuleSet; `local`: the addresses of this host, for the reporter of failsafe connections.
 
-    `memos`: what `memo` gave so far, for the hot path.
+    `views`: what `view` gave so far, for the hot path.
     """
 
     def __init__(self, known: Iterable[KnownNetwork] = (), local: Iterable[bytes] = ()) -> None:
         self.local = frozenset(local)
-        self.memos: dict[str, Memo] = {}
+        self.views: dict[str, View] = {}
         self._endpoints = Prefixes()
         self._sets: dict[str, Prefixes] = {}
         self._named: dict[tuple[str, str, str], KnownNetwork] = {}
-        self._steps: dict[tuple[str, int], Steps] = {}
         self._shown: dict[int, str] = {}  # by identity: what the tables hold lives as long as they
         self._remembered = 0
         for owner in sorted(known, key=lambda k: (k.type != "WorkloadEndpoint", k.namespace, k.name)):
@@ -79,50 +88,45 @@ class Directory:
             else:
                 self._sets.setdefault(owner.namespace, Prefixes()).add(owner)
 
-    def memo(self, namespace: str) -> Memo:
-        """What was found so far, as seen from this namespace; those without sets of their own share one."""
-        view = namespace if namespace in self._sets else ""
-        memo = self.memos[namespace] = self.memos.setdefault(view, {})
-        return memo
+    def view(self, namespace: str) -> View:
+        """From this namespace; those without sets of their own share one.
 
-    def find(self, address: bytes, namespace: str) -> Found:
-        """Text and Party of an address, as seen from an endpoint of `namespace`; remembered in its memo."""
+        Endpoints come first, then sets of the namespace, global ones, others by name, then what is nobody's.
+        """
+        seen_as = namespace if namespace in self._sets else ""
+        view = self.views.get(seen_as)
+        if view is None:
+            names = dict.fromkeys((seen_as, "", *sorted(self._sets)))
+            tables = (self._endpoints, *(self._sets[name] for name in names if name in self._sets), ANYWHERE)
+            view = View({octets: tuple(s for table in tables for s in table.steps(octets)) for octets in LENGTHS})
+        self.views[seen_as] = self.views[namespace] = view
+        return view
+
+    def find(self, address: bytes, view: View) -> Found:
+        """Text and Party of an address; remembered in the view."""
         if self._remembered >= MEMO_LIMIT:
-            for memo in self.memos.values():
-                memo.clear()
+            for each in self.views.values():
+                each.memo.clear()
             self._remembered = 0
         self._remembered += 1
-        memo = self.memos.get(namespace) or self.memo(namespace)
-        found = memo[address] = (f'"{_text(address)}"', self._party(address, namespace)) if address else NOBODY
+        found, party = NOBODY, PUBLIC_PARTY
+        if address:
+            number = int.from_bytes(address)
+            for shift, table in view.steps[len(address)]:
+                known = table.get(number >> shift)
+                if known is not None:
+                    party = self._shown.get(id(known)) or self._show(known)
+                    break
+            text = inet_ntoa(address) if len(address) == V4_LENGTH else format_address(address)
+            found = (f'"{text}"', party)
+        view.memo[address] = found
         return found
-
-    def named(self, type_: str, namespace: str, name: str) -> str:
-        """The Party of an endpoint by its name, with its labels if it is known."""
-        known = self._named.get((type_, namespace, name))
-        return party_json(known or KnownNetwork(type_, namespace, name, {}, ()))
-
-    def _party(self, address: bytes, namespace: str) -> str:
-        """The first that has the address."""
-        number = int.from_bytes(address)
-        octets = len(address)
-        for shift, table in self._steps.get((namespace, octets)) or self._ask(namespace, octets):
-            known = table.get(number >> shift)
-            if known is not None:
-                return self._shown.get(id(known)) or self._show(known)
-        return PUBLIC_PARTY
 
     def _show(self, known: KnownNetwork) -> str:
         shown = self._shown[id(known)] = party_json(known)
         return shown
 
-    def _ask(self, namespace: str, octets: int) -> Steps:
-        """Endpoints, sets of the namespace, global ones, others by name, then whether it is private."""
-        others = sorted(name for name in self._sets if name not in {namespace, ""})
-        sets = (self._sets[name] for name in dict.fromkeys((namespace, "", *others)) if name in self._sets)
-        steps = tuple(step for prefixes in (self._endpoints, *sets, ANYWHERE) for step in prefixes.steps(octets))
-        self._steps[namespace, octets] = steps
-        return steps
-
-
-def _text(address: bytes) -> str:
-    return socket.inet_ntoa(address) if len(address) == V4_LENGTH else format_address(address)
+    def named(self, type_: str, namespace: str, name: str) -> str:
+        """The Party of an endpoint by its name, with its labels if it is known."""
+        known = self._named.get((type_, namespace, name))
+        return party_json(known or KnownNetwork(type_, namespace, name, {}, ()))

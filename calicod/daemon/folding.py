@@ -64,7 +64,8 @@ class Folding:
 
     def begin(self, key: int, event: str, moment: Moment) -> None:
         """What was told now begins a window; its summary will be an `event`."""
-        self.end(key)
+        if key in self._open:
+            self.end(key)
         while len(self._order) >= self._limit:
             oldest = self._order.popleft()
             if self._open.get(oldest.key) is oldest:

@@ -44,9 +44,9 @@ class Lines:
             self._second, self._date = second, timestamp(moment.time_ns)[:-FRACTION]
         t = moment.template
         directory = self.directory
-        memo = directory.memos.get(t.namespace) or directory.memo(t.namespace)
-        src_ip, src = memo.get(moment.src) or directory.find(moment.src, t.namespace)
-        dst_ip, dst = memo.get(moment.dst) or directory.find(moment.dst, t.namespace)
+        view = directory.views.get(t.namespace) or directory.view(t.namespace)
+        src_ip, src = view.memo.get(moment.src) or directory.find(moment.src, view)
+        dst_ip, dst = view.memo.get(moment.dst) or directory.find(moment.dst, view)
         sport, dport, icmp_type, icmp_code = moment.sport, moment.dport, moment.icmp_type, moment.icmp_code
         flow_id = "null" if moment.flow_id is None else f'"{moment.flow_id}"'
         return (

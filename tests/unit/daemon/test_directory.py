@@ -9,7 +9,7 @@ from tests.unit.daemon.telling import known, packed
 
 
 def party(made: Directory, address: str, namespace: str = "") -> Party:
-    text, owner = made.find(packed(address), namespace)
+    text, owner = made.find(packed(address), made.view(namespace))
     assert msgspec.json.decode(text) == address
     return msgspec.json.decode(owner, type=Party)
 
@@ -84,26 +84,28 @@ def test_both_families_are_kept_apart():
 
 
 def test_no_address_is_nobody():
-    assert Directory().find(b"", "") == ("null", "null")
+    made = Directory()
+
+    assert made.find(b"", made.view("")) == ("null", "null")
 
 
 def test_what_was_found_is_remembered_for_all_namespaces_without_sets_of_their_own():
     made = Directory([known("NetworkSet", "a", "of-a", "10.0.0.0/8")])
 
-    found = made.find(packed("10.0.0.1"), "b")
+    found = made.find(packed("10.0.0.1"), made.view("b"))
 
-    assert made.memo("c")[packed("10.0.0.1")] is found
-    assert packed("10.0.0.1") not in made.memo("a")
+    assert made.view("c").memo[packed("10.0.0.1")] is found
+    assert made.view("a").memo == {}
 
 
 def test_memory_of_answers_is_bounded(monkeypatch):
     monkeypatch.setattr(directory, "MEMO_LIMIT", 10)
     made = Directory([known("NetworkSet", "a", "of-a", "10.0.0.0/8")])
+    views = made.view("a"), made.view("b")
 
     for number in range(100):
-        made.find(number.to_bytes(4), "a" if number % 2 else "b")
-        assert len({id(m): m for m in made.memos.values()}) <= 2
-        assert sum(len(m) for m in {id(m): m for m in made.memos.values()}.values()) <= 10
+        made.find(number.to_bytes(4), views[number % 2])
+        assert sum(len(view.memo) for view in views) <= 10
 
 
 def test_labels_of_any_content_are_shown():
