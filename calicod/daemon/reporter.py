@@ -29,6 +29,10 @@ RECENT_LINES = 2_000
 FOLLOWER_BYTES = 4 << 20
 TELL_NS = 10 * NANOSECONDS
 """Losses of one sink are told at most this often."""
+QUIET_NS = 50_000_000
+"""So long after the last batch none is on its way."""
+ENDS_LIMIT = 20_000
+"""Ends that wait for the decisions before them (20 MB); above it they are told out of order."""
 CLOSE_SECONDS = 2.0
 """How long the end of the daemon waits for one sink."""
 
@@ -86,6 +90,8 @@ class Reporter:
         self._told_ns = [0] * len(self._writers)
         self._recent: deque[bytes] = deque(maxlen=RECENT_LINES)
         self._followers: WeakSet[Follower] = WeakSet()
+        self._ends: deque[ConntrackEvent] = deque()
+        self._judged_ns = self._batch_ns = 0
         self._overruns = 0
         self._elsewhere = 0
 
@@ -113,9 +119,19 @@ class Reporter:
         self._log.seed(flows)
 
     def batch(self, batch: Batch) -> None:
-        """What one worker judged."""
+        """What one worker judged. Ends come between the decisions where they belong: ports are used again at once."""
         self._elsewhere += batch.lost
-        self._write(self._log.records(batch))
+        lines: list[bytes] = []
+        told = 0
+        for number, record in enumerate(batch.records):
+            if self._ends and self._ends[0].flow.stop_ns <= record.time_ns:
+                lines += self._log.records(Batch(batch.worker, batch.revision, batch.records[told:number]))
+                lines += self._ended(record.time_ns)
+                told = number
+        lines += self._log.records(Batch(batch.worker, batch.revision, batch.records[told:], batch.lost))
+        if batch.records:
+            self._judged_ns, self._batch_ns = batch.records[-1].time_ns, self._clock()
+        self._write(lines)
 
     def connections(self, events: Sequence[ConntrackEvent], overruns: int) -> None:
         """What conntrack told; `overruns`: how often since its stream was opened the kernel had no room for it."""
@@ -123,7 +139,10 @@ class Reporter:
             self._overruns = overruns
             self._elsewhere += missed
             self._log.lost("conntrack", missed, "the kernel's buffer was full; it does not say how many")
-        self._write(self._log.connections(events, self._clock()))
+        now = self._clock()
+        self._write(self._log.connections([event for event in events if event.new], now))
+        self._ends.extend(event for event in events if not event.new)
+        self._write(self._ended(now if self._quiet(now) else self._judged_ns))
 
     def emit(self, event: Event) -> None:
         """Any other event; time and node are filled in."""
@@ -132,6 +151,8 @@ class Reporter:
     def tick(self) -> None:
         """Once a second: summaries that are due, and what was lost."""
         now = self._clock()
+        if self._quiet(now):
+            self._write(self._ended(now))
         self._write(self._log.tick(now))
         for number, writer in enumerate(self._writers):
             if abs(now - self._told_ns[number]) >= TELL_NS:
@@ -155,6 +176,7 @@ class Reporter:
 
     def close(self) -> None:
         """Tells all that is due, and waits a little for the sinks."""
+        self._write(self._ended(None))
         self._write(self._log.close(self._clock()))
         for writer in self._writers:
             self._tell_losses(writer)
@@ -162,6 +184,17 @@ class Reporter:
             writer.close(CLOSE_SECONDS)
         for follower in tuple(self._followers):
             follower.end()
+
+    def _quiet(self, now_ns: int) -> bool:
+        """No decision is on its way that an end would overtake, or too many ends wait for it."""
+        return abs(now_ns - self._batch_ns) >= QUIET_NS or len(self._ends) > ENDS_LIMIT
+
+    def _ended(self, until_ns: int | None) -> list[bytes]:
+        """The ends of connections up to a moment; None: all."""
+        due = []
+        while self._ends and (until_ns is None or self._ends[0].flow.stop_ns <= until_ns):
+            due.append(self._ends.popleft())
+        return self._log.connections(due, self._clock())
 
     def _write(self, lines: Sequence[bytes]) -> None:
         if not lines:

@@ -34,7 +34,7 @@ from calicod.daemon.state import EndpointState, Reloaded
 from calicod.daemon.workers import Workers
 from calicod.errors import CalicodError
 from calicod.model import event as ev
-from calicod.model.record import Applied, Ready, SupervisorDied, WorkerDied
+from calicod.model.record import Applied, Batch, Ready, SupervisorDied, WorkerDied
 from calicod.model.steering import Steering
 from calicod.netfilter import conntrack, links
 from calicod.netfilter.installer import Installer
@@ -73,7 +73,7 @@ class Supervisor:
         self.failure = ""
         self.endpoints: tuple[EndpointState, ...] = ()
         self.reporter = Reporter(settings)
-        self.workers = Workers(channels.workers, self.reporter.batch, self._applied)
+        self.workers = Workers(channels.workers, self._batch, self._applied)
         self.keeper = channels.keeper
         self.enforcer = Enforcer(
             run_directory=settings.run_directory,
@@ -199,8 +199,16 @@ class Supervisor:
         """Looks again only after a moment: woken for each alone, the loop would do little else."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(self.connections.fileno())
-        self.reporter.connections(self.connections.read(), self.connections.overruns)
+        self._read_connections()
         loop.call_later(GATHER_SECONDS, loop.add_reader, self.connections.fileno(), self._connections_changed)
+
+    def _read_connections(self) -> None:
+        self.reporter.connections(self.connections.read(), self.connections.overruns)
+
+    def _batch(self, batch: Batch) -> None:
+        """The kernel told the ends of earlier connections before these were judged: they are here already."""
+        self._read_connections()
+        self.reporter.batch(batch)
 
     def _keeper_spoke(self) -> None:
         for message in self.keeper.messages():

@@ -62,9 +62,10 @@ def lines(path: Path) -> list[bytes]:
 # Where events go
 
 
-def test_what_workers_conntrack_and_the_daemon_tell_goes_to_the_file_in_order(reporter, path):
+def test_what_workers_conntrack_and_the_daemon_tell_goes_to_the_file_in_order(reporter, path, clock):
     reporter.emit(EVENT)
     reporter.batch(Batch(0, 3, (packet(allow()), packet(deny(), sport=1))))
+    clock.at = 5
     reporter.connections([ConntrackEvent(False, flow(0, 5))], 0)
     until(lambda: reporter.written == 4)
 
@@ -123,6 +124,43 @@ def test_summaries_come_with_the_tick_and_with_the_end(reporter, path, clock):
     reporter.close()
 
     assert [event.count for event in values(lines(path))] == [1, 2, 1, 3]
+
+
+# The order of decisions and ends
+
+
+def test_a_port_that_is_used_again_at_once_is_a_connection_of_its_own(reporter):
+    reporter.batch(Batch(0, 1, (packet(allow()),)))
+    reporter.connections([ConntrackEvent(False, flow(0, 0.5))], 0)
+    reporter.batch(Batch(0, 1, (packet(allow(), 0.4, sport=2), packet(allow(), 0.6))))
+
+    told = values(reporter.recent())
+    assert names(told) == ["connection.allowed"] * 2 + ["connection.closed", "connection.allowed"]
+    assert [event.src_port for event in told] == [40001, 2, 40001, 40001]
+
+
+def test_an_end_waits_for_the_decision_of_its_connection(reporter, clock):
+    reporter.batch(Batch(0, 1, (packet(allow(), sport=2),)))
+    reporter.connections([ConntrackEvent(False, flow(0.1, 0.3))], 0)
+    reporter.batch(Batch(0, 1, (packet(allow(), 0.1),)))
+    clock.at = 1
+    reporter.tick()
+
+    *_, ended = told = values(reporter.recent())
+    assert names(told) == ["connection.allowed", "connection.allowed", "connection.closed"]
+    assert ended.policy == told[1].policy
+    assert ended.flow_id == told[1].flow_id
+
+
+def test_when_too_many_ends_wait_they_are_told(reporter, clock, monkeypatch):
+    monkeypatch.setattr(module, "ENDS_LIMIT", 2)
+    reporter.batch(Batch(0, 1, (packet(allow(), sport=2),)))
+    clock.at = 0.01
+    for _ in range(3):
+        assert len(reporter.recent()) == 1
+        reporter.connections([ConntrackEvent(False, flow(-1, 0.001))], 0)
+
+    assert names(values(reporter.recent())) == ["connection.allowed"] + ["connection.closed"] * 3
 
 
 # What is lost
