@@ -43,6 +43,7 @@ def test_of_two_endpoints_with_one_address_the_first_counts_and_workloads_before
     cluster = Cluster(rules)
 
     assert cluster.arriving[parse_address(W)].stages[0].endpoint.name == "a"
+    assert cluster.leaving[parse_address(W)].stages[0].endpoint.name == "a"
     assert cluster.arriving[parse_address(V)].stages[0].endpoint.name == "h"
 
 
