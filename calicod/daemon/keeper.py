@@ -36,6 +36,8 @@ BURST = 10
 """Deaths of one child within a second that are made good at once; more is a loop, and waits."""
 BURST_SECONDS = 1.0
 BACKOFF_SECONDS = 0.25
+SUPERVISOR_NICE = 5
+"""Where CPU is scarce verdicts come before events: the buffers between them hold some seconds of a flood."""
 STOP_SECONDS = 20.0
 """How long a supervisor may take to end after it was asked to."""
 
@@ -226,6 +228,7 @@ class Keeper:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        os.nice(SUPERVISOR_NICE)
         return self._run_supervisor(self._channels)
 
     def _fork(self, body: Callable[[], int]) -> int:

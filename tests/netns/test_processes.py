@@ -407,6 +407,15 @@ def test_when_the_keeper_is_killed_all_its_children_die_and_nothing_passes(tmp_p
 # What a child holds
 
 
+def test_where_cpu_is_scarce_verdicts_come_before_events(tmp_path, node):
+    with kept(NODE, tmp_path) as keeper:
+        keeper.enforce(written(node, 1, ALLOWED), 1)
+        worker_pid, supervisor_pid = keeper.workers()[0], keeper.supervisor()
+        niceness = [os.getpriority(os.PRIO_PROCESS, pid) for pid in (keeper.pid, worker_pid, supervisor_pid)]
+
+    assert niceness[0] == niceness[1] < niceness[2]
+
+
 def test_a_child_holds_its_own_queues_and_channels_and_nothing_of_the_others(tmp_path, node):
     with kept(NODE, tmp_path, workers=2) as keeper:
         keeper.enforce(written(node, 1, ALLOWED), 1)
