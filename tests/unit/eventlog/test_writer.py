@@ -91,9 +91,11 @@ def test_reopening_comes_before_what_is_put_later_and_needs_no_line():
     writer = Writer("memory", sink)
 
     writer.reopen()
-
     until(lambda: sink.reopened == 1)
+    writer.put([LINE])
     writer.close(PATIENCE)
+
+    assert (sink.reopened, sink.lines) == (1, [LINE])
 
 
 def test_the_end_does_not_wait_for_a_sink_that_hangs_and_counts_what_is_left():
