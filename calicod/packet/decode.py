@@ -20,11 +20,10 @@ FRAGMENT = Struct("!BxH")
 
 IPV4, IPV6 = 4, 6
 V4_HEADER, V6_HEADER, V6_HOP_LIMIT = 20, 40, 7
-HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, NO_NEXT, OPTIONS = 0, 43, 44, 51, 59, 60
-MOBILITY, HIP, SHIM6 = 135, 139, 140
-SIGNALLING = frozenset({MOBILITY, HIP, SHIM6})
-"""Extension headers that are messages themselves when nothing follows: then the packet's protocol is theirs."""
-EXTENSIONS = SIGNALLING | {HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, OPTIONS}
+HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, OPTIONS = 0, 43, 44, 51, 60
+EXTENSIONS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, OPTIONS})
+"""INVARIANT: those that conntrack walks, and no others: what is judged must be the flow that gets the stamp. To Linux a
+mobility, HIP or shim6 header (135, 139, 140) is what the packet is about, whatever follows it."""
 SMALLEST_EXTENSION = 8
 MAX_EXTENSIONS = 16
 """Headers walked before a packet counts as malformed (D23)."""
@@ -100,8 +99,6 @@ def walk(raw: bytes, end: int, following: int) -> tuple[int, int, int] | str:
         length = (raw[start + 1] + 2) * 4 if following == AUTHENTICATION else (raw[start + 1] + 1) * 8
         if start + length > end:
             return (start, following, OFFSET_V6) if bits else "short-extension"
-        if raw[start] == NO_NEXT and following in SIGNALLING:
-            return start, following, bits
         following = raw[start]
         start += length
     return "extensions"
