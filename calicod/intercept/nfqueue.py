@@ -7,7 +7,9 @@ netfilterqueue.
 
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 from netfilterqueue import NetfilterQueue, Packet
 
@@ -28,6 +30,9 @@ PEEK_BYTES = 64
 NETLINK_NETFILTER = 12
 SOL_NETLINK, NETLINK_NO_ENOBUFS = 270, 5
 SO_RCVBUFFORCE = 33
+LOCAL_OUT = 3
+VERSIONS: Mapping[int, int] = MappingProxyType({0x0800: 4, 0x86DD: 6})
+"""Ethernet's protocol number -> IP version of its packets."""
 ACCEPT, REJECT = Verdict.ACCEPT, Verdict.REJECT
 
 _bound: list[NetfilterQueue] = []
@@ -82,7 +87,7 @@ class Queue:
             packet.repeat()
             return
         try:
-            verdict = decide(packet.get_payload(), mark, packet.hook, packet.indev, packet.outdev)
+            verdict = decide(_payload(packet), mark, packet.hook, packet.indev, packet.outdev)
         finally:
             if verdict is ACCEPT:
                 packet.set_mark(mark & self._foreign | self._accept)
@@ -151,6 +156,18 @@ class Queue:
 
     def _socket(self) -> socket.socket:
         return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER, os.dup(self.fileno()))
+
+
+def _payload(packet: Packet) -> bytes:
+    """What the packet holds; nothing when its version is not that of the stack that sends it.
+
+    The kernel checks the version of what arrives, not of what a raw socket sends: read as the other family, such a
+    packet is allowed as one flow and stamped by conntrack as another.
+    """
+    payload: bytes = packet.get_payload()
+    if packet.hook == LOCAL_OUT and payload[:1] and payload[0] >> 4 != VERSIONS.get(packet.hw_protocol):
+        return b""
+    return payload
 
 
 def require() -> None:
