@@ -176,3 +176,9 @@ def test_what_stands_behind_a_later_fragments_header_is_data_and_not_walked():
     raw = v6(FRAGMENT, fragment(DESTINATION, 3) + options(TCP) + TCP_SEGMENT)
 
     assert decode(raw) == Packet(6, DESTINATION, *ENDS6, fragment=True)
+
+
+def test_of_two_fragment_headers_each_counts():
+    raw = v6(FRAGMENT, fragment(FRAGMENT, 0, 1) + fragment(TCP) + PORTS)
+
+    assert decode(raw) == Packet(6, TCP, *ENDS6, fragment=True)
