@@ -13,7 +13,7 @@ import msgspec
 
 from calicod.engine.bitmap import BitmapEngine
 from calicod.model.hook import Hook
-from calicod.model.marks import LOCAL_ID, UNMANAGED_ID, WORKLOAD_ID, MarkLayout, gather
+from calicod.model.marks import LOCAL_ID, TO_WORKLOAD_ID, UNMANAGED_ID, WORKLOAD_ID, MarkLayout, gather
 from calicod.model.network import family_of
 from calicod.model.steering import Steering
 from calicod.model.verdict import Verdict
@@ -24,6 +24,7 @@ from calicod.packet.value import Packet
 from calicod.ruleset.enforcement import Enforcement
 
 SHARED_IDS = frozenset({WORKLOAD_ID, UNMANAGED_ID})
+FROM_HOST = frozenset({LOCAL_ID, TO_WORKLOAD_ID})
 PATIENCE_SECONDS = 5.0
 """How long live flows are judged at the end; the keeper waits 20 s for everything."""
 
@@ -60,7 +61,7 @@ class Placing:
 
     def place(self, source: bytes, destination: bytes, interface: int) -> Place | None:
         """The path of a flow between these addresses (the destination after NAT); None when it has none today."""
-        if interface == LOCAL_ID:
+        if interface in FROM_HOST:
             route = self._find(destination, source, 0)
             out = "lo" if route is not None and route.local else self._name(route)
             return Place(Hook.OUTPUT, "", out) if out else None

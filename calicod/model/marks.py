@@ -11,6 +11,8 @@ GENERATION_BITS = 10
 INTERFACE_BITS = 5
 STAGE_BITS = 3
 
+TO_WORKLOAD_ID = 0
+"""Interface id of what the host itself sends to its workloads: judged by nobody, so it speaks for no other path."""
 LOCAL_ID = 1
 """Interface id of locally generated flows."""
 WORKLOAD_ID = 2

@@ -1,15 +1,18 @@
 """The rules of one address family for a Steering: which packets reach the queues, and which the kernel answers alone.
 
-Law: a packet passes unjudged only by a current stamp of its own path, by a failsafe or by neighbour discovery; equal
+Law: a packet passes unjudged only by a current stamp of its own path, by a failsafe or by what `exempt` names; equal
 Steerings make equal rules. A flow's path is the incoming interface of its original direction: that direction is tested
 and stamped by incoming interface (OUTPUT has none: LOCAL_ID), the reply direction by outgoing interface (INPUT has
-none: LOCAL_ID). Rules are written as iptables-save shows them.
+none: LOCAL_ID; from a workload TO_WORKLOAD_ID). Rules are written as iptables-save shows them.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import MappingProxyType
 
-from calicod.model.marks import LOCAL_ID
+from msgspec.structs import replace
+
+from calicod.model.marks import LOCAL_ID, TO_WORKLOAD_ID
 from calicod.model.network import Network
 from calicod.model.steering import Steering
 from calicod.netfilter import exempt
@@ -116,12 +119,16 @@ class _Chains:
     def _input(self) -> tuple[Chain, ...]:
         host, work = f"{IN}-host", f"{IN}-work"
         discovery = exempt.to_host_discovery(self.family)
-        reply = [f"{pattern.incoming()}-g {host}" for pattern in self._hosts_like_workloads()]
-        reply += [f"{pattern.incoming()}-g {work}" for pattern in self.cover]
+        tests = partial(self._tests, Pattern.incoming)
+        like = self._hosts_like_workloads()
+        others = self.local[len(like) :]
+        local = [replace(p, id=LOCAL_ID) for p in like]
+        local += [replace(p, id=TO_WORKLOAD_ID) for p in self.cover]
+        local.append(replace(self.rest, id=LOCAL_ID))
         return (
             self._chain(IN, *self._dispatch(Pattern.incoming, f"{IN}-judge", f"{IN}-judge")),
-            self._judge(IN, self._tests(Pattern.incoming, self.local, host, work)),
-            self._chain(f"{IN}-reply", self._current(LOCAL_ID), *reply, f"-g {host}"),
+            self._judge(IN, (*tests(like, host, work), *self._unsure(work), *tests(others, host, work))),
+            self._chain(f"{IN}-reply", *tests(local, host, work)),
             self._chain(
                 host,
                 *discovery,
@@ -131,7 +138,7 @@ class _Chains:
             ),
             self._chain(work, *exempt.workload_discovery(self.family), f"-g {QUEUE}"),
             self._stamp(IN, self._stamps(Pattern.incoming, self.local)),
-            self._chain(f"{IN}-back", self._set(LOCAL_ID)),
+            self._chain(f"{IN}-back", *self._stamps(Pattern.incoming, local)),
         )
 
     def _forward(self) -> tuple[Chain, ...]:
@@ -155,7 +162,10 @@ class _Chains:
         )
 
     def _output(self) -> tuple[Chain, ...]:
-        """What the host itself sends to a workload is subject to no policy: stamped at once, so that replies match."""
+        """What the host itself sends to a workload is subject to no policy: stamped at once, so that replies match.
+
+        That stamp has an id of its own: an unprivileged process chooses the interface of each datagram (IP_PKTINFO).
+        """
         host, work = f"{OUT}-host", f"{OUT}-work"
         return (
             self._chain(OUT, *self._dispatch(Pattern.outgoing, f"{OUT}-judge", work)),
@@ -163,15 +173,17 @@ class _Chains:
             self._chain(
                 work,
                 *self._verdicts(OUT),
+                *exempt.host_errors(self.family),
                 *self._invalid(),
                 f"-m conntrack --ctdir REPLY -g {OUT}-reply",
-                self._current(LOCAL_ID),
-                f"-g {OUT}-stamp",
+                "-m conntrack --ctstate RELATED,UNTRACKED -j RETURN",
+                self._set(TO_WORKLOAD_ID),
             ),
             self._chain(f"{OUT}-reply", *self._tests(Pattern.outgoing, self.local, host, QUEUE)),
             self._chain(
                 host,
                 *exempt.from_host_discovery(self.family),
+                *exempt.host_errors(self.family),
                 *self._invalid(),
                 *exempt.from_host_failsafes(self.steering, self.family),
                 f"-g {QUEUE}",
@@ -179,6 +191,10 @@ class _Chains:
             self._stamp(OUT, (self._set(LOCAL_ID),)),
             self._chain(f"{OUT}-back", *self._stamps(Pattern.outgoing, self.local)),
         )
+
+    def _unsure(self, work: str) -> list[str]:
+        """Any workload may send from any link-local address, and conntrack tells no links apart: never trusted."""
+        return [f"-s fe80::/10 {p.incoming()}-g {work}" for p in self.cover] if self.family == exempt.V6 else []
 
     def _dispatch(self, side: Side, hosts: str, workloads: str) -> list[str]:
         rules = [f"{side(pattern)}-g {hosts}" for pattern in self.managed]

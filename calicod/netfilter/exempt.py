@@ -1,4 +1,4 @@
-"""What the kernel lets pass by itself, with no worker alive: failsafes and IPv6 neighbour discovery.
+"""What the kernel lets pass by itself, with no worker alive: failsafes, neighbour discovery, its own first errors.
 
 Law: failsafes are for managed host interfaces and never help a workload. A failsafe's stamp has no stage bit, so it
 makes no later test true: it only tells whose flow this is. Router advertisements from a workload never pass here.
@@ -48,6 +48,15 @@ def workload_discovery(family: int) -> tuple[str, ...]:
         return ()
     listener = [f"{_icmp(kind)} -j RETURN" for kind in FROM_WORKLOAD]
     return (*_hops((kind for kind in DISCOVERY if kind != ROUTER_ADVERTISEMENT), 255), *listener)
+
+
+def host_errors(family: int) -> tuple[str, ...]:
+    """OUTPUT: ICMP errors by which the kernel answers a packet that is not through yet (too big, hop limit exceeded).
+
+    They share its unconfirmed connection. No queue takes such a packet: the kernel drops it and tells nobody.
+    """
+    kind = "ipv6-icmp" if family == V6 else "icmp"
+    return (f"-p {kind} -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED -j RETURN",)
 
 
 def failsafe_chain(steering: Steering) -> Chain:

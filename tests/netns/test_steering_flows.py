@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from calicod.model.marks import LOCAL_ID, WORKLOAD_ID, gather, layout
+from calicod.model.marks import LOCAL_ID, TO_WORKLOAD_ID, WORKLOAD_ID, gather, layout
 from calicod.model.steering import Nic
 from calicod.netfilter import conntrack
 from tests.netns.judge import Seen
@@ -128,7 +128,7 @@ def test_the_host_reaches_its_workloads_without_being_judged(router: Node, famil
         assert flow.trips()
 
     assert judge.seen == []
-    assert stamps(router) == [(3, LOCAL_ID, True)]
+    assert stamps(router) == [(3, TO_WORKLOAD_ID, True)]
 
 
 def test_a_workload_reaches_the_host_only_when_judged(router: Node, family: int) -> None:

@@ -5,7 +5,7 @@ import pytest
 from calicod.daemon.farewell import Place, Placing, first_packet, is_older, renewals
 from calicod.model.hook import Hook
 from calicod.model.interface import Interface
-from calicod.model.marks import LOCAL_ID, UNMANAGED_ID, WORKLOAD_ID, gather, layout
+from calicod.model.marks import LOCAL_ID, TO_WORKLOAD_ID, UNMANAGED_ID, WORKLOAD_ID, gather, layout
 from calicod.model.steering import ForwardingWorkload, Nic, Steering
 from calicod.netfilter.flow import Flow, FlowTuple
 from calicod.netfilter.routes import Route
@@ -94,6 +94,7 @@ def test_what_there_was_no_time_for_is_not_renewed():
         (CLIENT, WORKLOAD, ETH0, Place(Hook.FORWARD, "eth0", "caliw")),
         (NODE, CLIENT, LOCAL_ID, Place(Hook.OUTPUT, "", "eth0")),
         (NODE, NODE, LOCAL_ID, Place(Hook.OUTPUT, "", "lo")),
+        (NODE, WORKLOAD, TO_WORKLOAD_ID, Place(Hook.OUTPUT, "", "caliw")),
         (WORKLOAD, CLIENT, WORKLOAD_ID, Place(Hook.FORWARD, "caliw", "eth0")),
         (WORKLOAD, NODE, WORKLOAD_ID, Place(Hook.INPUT, "caliw", "")),
         ("203.0.113.9", CLIENT, FORWARDS, Place(Hook.FORWARD, "califw", "eth0")),

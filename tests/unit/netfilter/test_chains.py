@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from calicod.model.marks import layout
+from calicod.model.marks import LOCAL_ID, TO_WORKLOAD_ID, layout
 from calicod.model.network import parse_network
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
 from calicod.netfilter.chains import ABOUT, DROPS, JUMPS, manages, tables
@@ -68,6 +68,26 @@ def test_the_chains_are_the_same_whatever_is_managed() -> None:
     for family in (4, 6):
         empty = [[c.name for c in table.chains] for table in tables(Steering(generation=1), family)]
         assert [[c.name for c in table.chains] for table in tables(full(), family)] == empty
+
+
+def test_a_stamp_is_never_trusted_for_a_workloads_link_local_address() -> None:
+    rules = chain(full(), "in-judge", 6)
+    trusting = [number for number, rule in enumerate(rules) if "connmark" in rule and "cali-mgmt" not in rule]
+
+    assert rules[trusting[0] - 2 : trusting[0]] == (
+        "-s fe80::/10 -i cali+ -g calicod-in-work",
+        "-s fe80::/10 -i tap+ -g calicod-in-work",
+    )
+
+
+def test_what_the_host_sends_to_workloads_is_stamped_for_that_alone() -> None:
+    marks = full().marks
+    free, local = (f"{marks.stamp(2, number) | marks.filter_stage:#x}/" for number in (TO_WORKLOAD_ID, LOCAL_ID))
+
+    assert free in chain(full(), "out-work")[-1]
+    assert not any(local in rule for rule in chain(full(), "out-work"))
+    assert not any(free in rule for name in ("out-judge", "out-stamp", "in-judge") for rule in chain(full(), name))
+    assert [rule.split()[1] for rule in chain(full(), "in-reply") if free in rule] == ["cali+", "tap+"]
 
 
 def test_only_filter_changes_with_the_generation() -> None:

@@ -9,6 +9,7 @@ from calicod.netfilter.exempt import (
     failsafe_chain,
     from_host_discovery,
     from_host_failsafes,
+    host_errors,
     to_host_discovery,
     to_host_failsafes,
     workload_discovery,
@@ -93,3 +94,8 @@ def test_a_host_reports_its_groups_and_hears_link_local_queries() -> None:
 
     assert [rule.split("--icmpv6-type ")[1].split()[0] for rule in reports] == ["131", "132", "143"]
     assert to_host_discovery(6)[-1] == "-s fe80::/10 -p ipv6-icmp -m icmp6 --icmpv6-type 130 -m hl --hl-eq 1 -j RETURN"
+
+
+def test_the_first_errors_of_the_kernel_pass_and_no_others() -> None:
+    assert host_errors(4) == ("-p icmp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED -j RETURN",)
+    assert host_errors(6) == ("-p ipv6-icmp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED -j RETURN",)
