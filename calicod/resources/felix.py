@@ -24,7 +24,8 @@ VALUE = "P038"
 MAX_PORT = 65535
 MAX_RANGES = 7
 OVERRIDE = "config.projectcalico.org/"
-_PREFIX = re.compile(r"[a-zA-Z0-9:._+-]{1,15}")
+_PREFIX = re.compile(r"(?!lo?$)[a-zA-Z0-9:._][a-zA-Z0-9:._+-]{0,14}(?<!\+)")
+"""None that iptables cannot name (it would hold up every other change), and none of `lo`'s: the host needs it."""
 _LOG_PREFIX = re.compile(r"[a-zA-Z0-9%: /_-]*")
 _RATE = re.compile(r"[1-9][0-9]{0,3}/(second|minute|hour|day)")
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h))*")

@@ -18,7 +18,7 @@ MAX_ANNOTATIONS = 256 << 10
 _SUBDOMAIN = re.compile(SUBDOMAIN)
 _CONTAINER = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _QUALIFIED = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
-_INTERFACE = re.compile(r"\*|[a-zA-Z0-9_.-]{1,15}")
+_INTERFACE = re.compile(r"\*|[a-zA-Z0-9_.][a-zA-Z0-9_.-]{0,14}")
 _PORT_NAME = re.compile(r"(?!.*--)(?=.*[a-z])[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?")
 
 NAME_SHAPE = "lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit"

@@ -49,6 +49,7 @@ def test_a_host_endpoint_like_this_is_accepted(spec):
         ("node: n\ninterfaceName: «eth0/1", "P024", "interfaceName", None),
         ("node: n\ninterfaceName: «abcdefghijklmnop", "P024", "interfaceName", None),
         ("node: n\ninterfaceName: «'eth 0'", "P024", "interfaceName", None),
+        ("node: n\ninterfaceName: «'-i'", "P024", "interfaceName", None),
         ("node: n\ninterfaceName: «lo", "N007", "interfaceName", "remove it: what the host sends to itself passes"),
         ("node: n\nexpectedIPs: [«10.0.0.0/8]", "P025", "expectedIPs[0]", "remove the mask"),
         ("node: n\nexpectedIPs: [«example.com]", "P025", "expectedIPs[0]", None),
