@@ -190,10 +190,12 @@ def stand_in(malformed: Malformed, *, reply: bool) -> Packet:
 def quoted_flow(error: Packet, payload: bytes, *, reply: bool) -> tuple[Packet, bool]:
     """The flow's packet that an ICMP error quotes, and True; the error's own, and False, when its quote is malformed.
 
+    So it is when the error does not go to whom it quotes. Conntrack sees to that, but not for what is UNTRACKED.
+
     The error shares the connection of the flow that it quotes: an error in the reply direction answers, so quotes, a
     packet of the original direction; one in the original direction quotes a reply.
     """
     inner = quoted(payload)
-    if not isinstance(inner, Packet):
+    if not isinstance(inner, Packet) or inner.src != error.dst:
         return turned(error) if reply else error, False
     return inner if reply else turned(inner), True

@@ -217,6 +217,7 @@ NO_PACKETS = {
     "an error that quotes nothing": unreachable(WORKLOAD, CLIENT, b""),
     "an error that quotes no packet": unreachable(WORKLOAD, CLIENT, b"\x45\x00\x00"),
     "an error that quotes the other family": unreachable(WORKLOAD, CLIENT, b"\x60" + bytes(60)),
+    "an error that goes to another than it quotes": unreachable(WORKLOAD, CLIENT, tcp(WORKLOAD, CLIENT, 80, 40001)),
 }
 
 
