@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from calicod.compiler.compile import compile
@@ -16,11 +16,12 @@ from calicod.model.interface import Interface
 from calicod.packet.value import Packet
 from calicod.resources.snapshot import snapshot
 from calicod.ruleset.program import RuleSet
+from tests.oracle.clusters import V4, V6
 from tests.property.rulesets import DATA, WORLDS, Choices
 from tests.property.test_compiler import CLUSTERS
 
 HERE = (Interface(1, "eth0", (bytes([10, 0, 0, 1]),)),)
-ENDS = [bytes([10, 0, 0, n]) for n in range(4)], [bytes(15) + bytes([n]) for n in range(4)]
+ENDS = V4, V6
 """The addresses of `CLUSTERS`."""
 
 
@@ -50,7 +51,6 @@ def test_both_engines_decide_alike_for_a_cluster(world):
         assert quick.decide_cluster(packet) == linear.decide_cluster(packet)
 
 
-@settings(max_examples=settings.default.max_examples // 5)  # clusters are slow to draw; each gives 40 decisions
 @given(CLUSTERS, DATA)
 def test_both_engines_decide_alike_on_what_the_compiler_makes(resources, data):
     choices = Choices(data)
