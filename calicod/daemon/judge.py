@@ -106,13 +106,24 @@ class Totals:
 
 
 class Judge:
-    """Judges by one enforcement; `note` gets each record. `known`: the packet mark's bit of that name."""
+    """Judges by one enforcement; `note` gets each record. `known`: the packet mark's bit of that name.
+
+    `former`: the judge whose place this one takes, which has worked out the IP sets that stay.
+    """
 
     def __init__(
-        self, enforcement: Enforcement, totals: Totals, note: Callable[[Record], None], *, known: int, fail_open: bool
+        self,
+        enforcement: Enforcement,
+        totals: Totals,
+        note: Callable[[Record], None],
+        *,
+        known: int,
+        fail_open: bool,
+        former: "Judge | None" = None,
     ) -> None:
         self.revision = enforcement.revision
-        self.engine = BitmapEngine(enforcement.ruleset, enforcement.interfaces)
+        known_sets = None if former is None else former.engine
+        self.engine: BitmapEngine = BitmapEngine(enforcement.ruleset, enforcement.interfaces, known_sets)
         self.names = {interface.index: interface.name for interface in enforcement.interfaces if interface.index}
         self.totals = totals
         self.note = note

@@ -122,7 +122,8 @@ class Worker:
         try:
             enforcement = decode((self.seat.run_directory / ENFORCEMENT_FILE).read_bytes())
             known, fail_open = self.seat.marks.known, self.seat.fail_open
-            judge = Judge(enforcement, self.totals, self.records.append, known=known, fail_open=fail_open)
+            note, former = self.records.append, self.judge
+            judge = Judge(enforcement, self.totals, note, known=known, fail_open=fail_open, former=former)
         except Exception as failure:  # noqa: BLE001  whatever is wrong with the new one, the one before stays in force
             self._tell(perf_counter_ns() - began, f"{type(failure).__name__}: {failure}")
             return

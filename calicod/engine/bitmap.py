@@ -48,13 +48,17 @@ class Memory:
 
 
 class BitmapEngine:
-    """Judges packets by one RuleSet on these interfaces. Programs are made ready when they are first run."""
+    """Judges packets by one RuleSet on these interfaces. Programs are made ready when they are first run.
 
-    def __init__(self, ruleset: RuleSet, interfaces: Iterable[Interface]) -> None:
+    `former`: an engine whose place this one takes; what it worked out about IP sets is used again if they are equal.
+    """
+
+    def __init__(self, ruleset: RuleSet, interfaces: Iterable[Interface], former: "BitmapEngine | None" = None) -> None:
         self.ruleset = ruleset
         self.topology = resolve(ruleset, interfaces)
         self._memory = Memory()
-        self._sets = Sets(ruleset.ip_sets)
+        same = former is not None and former.ruleset.ip_sets == ruleset.ip_sets
+        self.sets: Sets = former.sets if former is not None and same else Sets(ruleset.ip_sets)
         self._paths: Bounded[tuple[Hook, str, str], Decide] = Bounded(MAX_WAYS)
         self._runners: dict[tuple[int, Direction], Run] = {}
         self._cluster: Cluster | None = None
@@ -99,7 +103,7 @@ class BitmapEngine:
         key = (stage.program, stage.direction)
         if key not in self._runners:
             flat = flatten(self.ruleset, self.ruleset.programs[stage.program], stage.direction)
-            self._runners[key] = runner(len(self._runners), flat, self._sets, self._memory)
+            self._runners[key] = runner(len(self._runners), flat, self.sets, self._memory)
         return self._runners[key]
 
 

@@ -140,3 +140,18 @@ def test_importing_the_engine_brings_neither_scapy_nor_pyroute2():
     assert not {"scapy", "pyroute2", "asyncio", "yaml", "structlog", "aiohttp"} & {
         name.split(".")[0] for name in loaded
     }
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_an_engine_takes_over_the_ip_sets_of_the_former_one_only_if_they_are_equal(changed):
+    sets = (ip_set("198.51.100.0/24"), ip_set("203.0.113.128/25" if changed else "203.0.113.0/24"))
+    policies = Tier("default", policy(rule("Pass", source_sets=(1,)), rule("Allow", source_sets=(0,))))
+    former = BitmapEngine(RULES, INTERFACES)
+    packets = [tcp(80, source) for source in ("198.51.100.7", "203.0.113.1", "203.0.113.200", "192.0.2.55")]
+    for packet in packets:
+        former.decide(packet, *TO_W)
+    rules = ruleset(policies, profile(rule("Deny")), sets=sets)
+
+    quick, linear = BitmapEngine(rules, INTERFACES, former), LinearEngine(rules, INTERFACES)
+
+    assert [quick.decide(p, *TO_W) for p in packets] == [linear.decide(p, *TO_W) for p in packets]
