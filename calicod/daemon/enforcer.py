@@ -117,8 +117,12 @@ class Enforcer:
         self._progress.set()
 
     def forget(self, worker: int) -> None:
-        """A worker died: its successor answers by itself when it has loaded."""
+        """A worker died: its successor answers by itself when it has loaded the file, which somebody may have removed."""
         self.worker_revisions.pop(worker, None)
+        path = self.run_directory / ENFORCEMENT_FILE
+        if self.enforcement is not None and not path.exists():
+            write_atomically(path, encode(self.enforcement))
+            self.send(worker, Swap(self.enforcement.revision))
 
     async def enforce(self, ruleset: RuleSet, interfaces: tuple[Interface, ...]) -> Outcome:
         """Makes this the policy in force; returns when every worker and the kernel have it. Raises CalicodError."""

@@ -14,7 +14,7 @@ STARTING, HEALTHY, DEGRADED, STOPPING = "starting", "healthy", "degraded", "stop
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the judgement rests on. `late`: workers that do not judge by the newest revision.
+    """What the judgement rests on. `late`: workers that do not judge by the newest revision; `silent`: those that hang.
 
     `unsteered`, `clash`: what is wrong with our rules in the kernel, or with those of others, as sentences.
     """
@@ -23,6 +23,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     failure: str
     rejected: tuple[Diagnostic, ...]
     late: tuple[int, ...]
+    silent: tuple[int, ...] = ()
     unsteered: str = ""
     clash: str = ""
 
@@ -35,6 +36,7 @@ def reasons(facts: Facts) -> tuple[str, ...]:
     if facts.rejected:
         found.append(f"{counted(facts.rejected)}: {summary(facts.rejected)}")
     found += [f"worker {worker} does not judge by the newest revision yet" for worker in facts.late]
+    found += [f"worker {worker} does not answer: the packets of its queues wait" for worker in facts.silent]
     found += [trouble for trouble in (facts.unsteered, facts.clash) if trouble]
     return tuple(found)
 

@@ -324,6 +324,7 @@ class Supervisor:
             failure=self.failure,
             rejected=self.reading.rejected if self.reading else (),
             late=late,
+            silent=self.workers.silent(),
             unsteered=self.guard.trouble,
             clash=self.patrol.clash,
         )

@@ -4,6 +4,7 @@ Law: messages are handled in the order they came; an order that found no room is
 that was replaced keeps its number and begins its counters anew.
 """
 
+import time
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -15,6 +16,8 @@ from calicod.model.record import Applied, Batch, Counters, Report, Swap, ToWorke
 
 log = structlog.get_logger()
 
+SILENT_SECONDS = 5.0
+"""A worker tells its counters each second; one that tells nothing for so long hangs."""
 MESSAGES_AT_ONCE = 200
 """Messages taken from one worker before the others have their turn."""
 
@@ -33,6 +36,7 @@ class Workers:
         self.on_applied = on_applied
         self.states = {number: WorkerState(worker=number, pid=0, revision=0) for number in range(len(channels))}
         self._unsent: dict[int, Swap] = {}
+        self._heard: dict[int, float] = {}
 
     def send(self, worker: int, message: ToWorker) -> None:
         """Gives an order; a Swap that finds no room is kept for `again`."""
@@ -57,6 +61,8 @@ class Workers:
             match message:
                 case None:
                     return
+            self._heard[worker] = time.monotonic()
+            match message:
                 case Batch():
                     self.on_batch(message)
                 case Applied():
@@ -68,9 +74,15 @@ class Workers:
         """Workers that do not judge by this revision."""
         return tuple(number for number, state in self.states.items() if state.revision != revision)
 
+    def silent(self) -> tuple[int, ...]:
+        """Workers that were heard once, and then no more: they hang, and the packets of their queues wait."""
+        now = time.monotonic()
+        return tuple(number for number, heard in self._heard.items() if now - heard >= SILENT_SECONDS)
+
     def died(self, worker: int) -> None:
         """The worker was replaced: what it counted is history."""
         state = self.states[worker]
+        self._heard.pop(worker, None)
         self.states[worker] = WorkerState(worker=worker, pid=0, revision=0, replaced=state.replaced + 1)
 
     def _applied(self, message: Applied) -> None:

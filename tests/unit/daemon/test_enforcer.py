@@ -206,6 +206,16 @@ def test_a_worker_that_was_replaced_while_a_change_waits_is_waited_for(bench):
 # Repair
 
 
+def test_a_worker_that_dies_after_its_file_was_removed_finds_it_again(bench, tmp_path):
+    bench.enforce(allowing(80))
+    (tmp_path / ENFORCEMENT_FILE).unlink()
+
+    bench.enforcer.forget(0)
+
+    assert decode((tmp_path / ENFORCEMENT_FILE).read_bytes()).revision == 1
+    assert bench.steps[-1] == ("swap", 1)
+
+
 def test_a_repair_puts_the_present_steering_back(bench):
     bench.enforce(allowing(80))
     bench.kernel.missing = ("filter INPUT: the jump is gone",)

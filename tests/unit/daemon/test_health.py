@@ -76,3 +76,9 @@ def test_paths_that_cannot_be_read_are_counted_apart_from_resources():
     assert reasons(facts(rejected=(WRONG, missing, broken)))[0].startswith(
         "1 resource is rejected, 2 paths cannot be read"
     )
+
+
+def test_a_worker_that_hangs_is_a_reason():
+    hanging = Facts(ready=True, failure="", rejected=(), late=(), silent=(1,))
+
+    assert reasons(hanging) == ("worker 1 does not answer: the packets of its queues wait",)

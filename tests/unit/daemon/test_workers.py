@@ -1,7 +1,7 @@
 from structlog.testing import capture_logs
 
 from calicod.daemon.channel import WorkerEnd, worker_pair
-from calicod.daemon.workers import Workers
+from calicod.daemon.workers import SILENT_SECONDS, Workers
 from calicod.model.record import Applied, Batch, Counters, Report, Swap
 
 
@@ -79,3 +79,24 @@ def test_packets_on_which_the_engine_failed_are_logged_with_the_last_failure_and
         workers.take(0)
 
     assert [(line["event"], line["count"], line["failure"]) for line in logged] == [("packet.failed", 3, "KeyError: 7")]
+
+
+def test_a_worker_that_was_heard_and_then_no_more_is_silent_until_it_is_heard_or_replaced(monkeypatch):
+    workers, worker, _, _ = crew()
+    now = [100.0]
+    monkeypatch.setattr("calicod.daemon.workers.time.monotonic", lambda: now[0])
+
+    assert workers.silent() == ()
+
+    worker.send(Counters(worker=0, pid=42, judged=5, denied=2, malformed=1, failed=0, records_lost=0))
+    workers.take(0)
+    now[0] += SILENT_SECONDS
+    assert workers.silent() == (0,)
+
+    worker.send(Applied(worker=0, pid=42, revision=7, took_ns=1))
+    workers.take(0)
+    assert workers.silent() == ()
+
+    now[0] += SILENT_SECONDS
+    workers.died(0)
+    assert workers.silent() == ()
