@@ -117,7 +117,7 @@ class Enforcer:
         self._progress.set()
 
     def forget(self, worker: int) -> None:
-        """A worker died: its successor answers by itself when it has loaded the file, which somebody may have removed."""
+        """A worker died: its successor answers when it has loaded the file, which somebody may have removed."""
         self.worker_revisions.pop(worker, None)
         path = self.run_directory / ENFORCEMENT_FILE
         if self.enforcement is not None and not path.exists():
