@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from calicod.model.interface import Interface
-from calicod.model.marks import FIRST_OWN_ID, LAST_OWN_ID, UNMANAGED_ID, MarkLayout
+from calicod.model.marks import FIRST_OWN_ID, LAST_OWN_ID, LOCAL_ID, UNMANAGED_ID, MarkLayout
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
 from calicod.resources.kinds import Failsafe
 from calicod.ruleset.program import RuleSet
-from calicod.ruleset.topology import EVERY_INTERFACE, LOOPBACK, Topology, is_workload, resolve
+from calicod.ruleset.topology import EVERY_INTERFACE, LOOPBACK, Topology, candidates, is_workload, resolve
 
 OWN_IDS = range(FIRST_OWN_ID, LAST_OWN_ID + 1)
 
@@ -42,10 +42,15 @@ def steer(  # noqa: PLR0913  the settings of the kernel side, each by name
     granted = forwarding(ruleset, topology)
     managed = [name for name in nics if name in awaited or is_managed(topology, name)]
     rest = [name for name in nics if name not in managed]
-    ids = allotted((*managed, *granted, *rest), {} if previous is None else ids_of(previous))
+    apart = kept_apart(ruleset, topology, managed)
+    ids = allotted(
+        (*managed, *dict.fromkeys(apart.values()), *granted, *rest), {} if previous is None else ids_of(previous)
+    )
     return replace(
         steering,
-        nics=tuple(Nic(name, ids[name], name in managed) for name in nics),
+        nics=tuple(
+            Nic(name, ids[name], name in managed, ids[apart[name]] if name in apart else LOCAL_ID) for name in nics
+        ),
         wildcard_host=topology.wildcard is not None,
         workload_prefixes=settings.workload_prefixes,
         forwarding_workloads=tuple(
@@ -63,6 +68,20 @@ def is_managed(topology: Topology, name: str) -> bool:
     return name in topology.hosts or topology.wildcard is not None
 
 
+def kept_apart(ruleset: RuleSet, topology: Topology, managed: Iterable[str]) -> dict[str, str]:
+    """Managed interface -> what the id of the host's own flows through it is kept under; LOCAL_ID for all others.
+
+    One for each host endpoint but the first (with `*`: but that one), or a process that chooses the interface of its
+    datagrams could have a flow judged by one endpoint and continued through another. No interface can have such a name.
+    """
+    by_name, _, _ = candidates(ruleset.hosts)
+    judges = {name: topology.hosts.get(name, by_name.get(name, topology.wildcard)) for name in managed}
+    first = min((n for n in judges.values() if n is not None), default=None)
+    first = first if topology.wildcard is None else topology.wildcard
+    names: dict[int | None, str] = {}
+    return {name: names.setdefault(n, f"/{name}") for name, n in judges.items() if n != first}
+
+
 def named(ruleset: RuleSet) -> set[str]:
     """The interfaces that host endpoints name: judged from their first packet on, so before they are there."""
     names = {host.interface for host in ruleset.hosts} - {"", EVERY_INTERFACE, LOOPBACK}
@@ -78,7 +97,8 @@ def forwarding(ruleset: RuleSet, topology: Topology) -> dict[str, int]:
 
 def ids_of(steering: Steering) -> dict[str, int]:
     """The ids that interfaces of their own have."""
-    return {owner.name: owner.id for owner in owners(steering) if owner.id in OWN_IDS}
+    local = {f"/{nic.name}": nic.local_id for nic in steering.nics if nic.local_id in OWN_IDS}
+    return {owner.name: owner.id for owner in owners(steering) if owner.id in OWN_IDS} | local
 
 
 def owners(steering: Steering) -> tuple[Nic | ForwardingWorkload, ...]:

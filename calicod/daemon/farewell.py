@@ -58,13 +58,14 @@ class Placing:
         self._ids |= {workload.name: workload.id for workload in steering.forwarding_workloads}
         self._owners = {number: name for name, number in self._ids.items() if number not in SHARED_IDS}
         self._prefixes = steering.workload_prefixes
+        self._local = {nic.name: nic.local_id for nic in steering.nics if nic.managed}
 
     def place(self, source: bytes, destination: bytes, interface: int) -> Place | None:
         """The path of a flow between these addresses (the destination after NAT); None when it has none today."""
-        if interface in FROM_HOST:
+        if interface in FROM_HOST or interface in self._local.values():
             route = self._find(destination, source, 0)
             out = "lo" if route is not None and route.local else self._name(route)
-            return Place(Hook.OUTPUT, "", out) if out else None
+            return Place(Hook.OUTPUT, "", out) if out and self._sends(out) == interface else None
         incoming = self._owners.get(interface) or self._behind(source, interface)
         if incoming not in self._indexes:
             return None
@@ -73,6 +74,11 @@ class Placing:
             return Place(Hook.INPUT, incoming, "")
         out = self._name(route)
         return Place(Hook.FORWARD, incoming, out) if out else None
+
+    def _sends(self, out: str) -> int:
+        """The id of what the host itself sends there."""
+        to_workload = bool(self._prefixes) and out.startswith(self._prefixes)
+        return self._local.get(out, TO_WORKLOAD_ID if to_workload else LOCAL_ID)
 
     def _behind(self, source: bytes, interface: int) -> str:
         """The interface that shares this id and leads to the source: what is anti-spoofed comes by no other."""

@@ -6,16 +6,20 @@ say why each part is there.
 
 import msgspec
 
-from calicod.model.marks import MarkLayout, layout
+from calicod.model.marks import LOCAL_ID, MarkLayout, layout
 from calicod.model.network import Network
 
 
 class Nic(msgspec.Struct, frozen=True):
-    """A host interface with an id of its own in the stamp. `managed`: a host endpoint judges its local traffic."""
+    """A host interface with an id of its own in the stamp. `managed`: a host endpoint judges its local traffic.
+
+    `local_id`: in the stamp of what this host itself sends there; another one for each host endpoint.
+    """
 
     name: str
     id: int
     managed: bool
+    local_id: int = LOCAL_ID
 
 
 class ForwardingWorkload(msgspec.Struct, frozen=True):

@@ -2,8 +2,8 @@
 
 Law: a packet passes unjudged only by a current stamp of its own path, by a failsafe or by what `exempt` names; equal
 Steerings make equal rules. A flow's path is the incoming interface of its original direction: that direction is tested
-and stamped by incoming interface (OUTPUT has none: LOCAL_ID), the reply direction by outgoing interface (INPUT has
-none: LOCAL_ID; from a workload TO_WORKLOAD_ID). Rules are written as iptables-save shows them.
+and stamped by incoming interface, the reply direction by outgoing interface. Where there is none, at OUTPUT and INPUT,
+the id says which host endpoint judges what the host sends, or that none does. Rules are as iptables-save shows them.
 """
 
 from collections.abc import Callable, Iterable
@@ -84,6 +84,8 @@ class _Chains:
         self.rest = rest(steering)
         self.local = ordered(steering, self.hosts if self.rest.managed else self.managed)
         self.routed = ordered(steering, self.hosts)
+        apart = (replace(pattern, id=pattern.local) for pattern in self.managed if pattern.local != LOCAL_ID)
+        self.sent = (*apart, replace(self.rest, id=LOCAL_ID))
         self.clear_marks = f"-j MARK --set-xmark 0x0/{self.marks.packet_mask:#x}"
 
     def raw(self) -> tuple[Chain, ...]:
@@ -122,9 +124,9 @@ class _Chains:
         tests = partial(self._tests, Pattern.incoming)
         like = self._hosts_like_workloads()
         others = self.local[len(like) :]
-        local = [replace(p, id=LOCAL_ID) for p in like]
+        local = [replace(p, id=p.local) for p in like]
         local += [replace(p, id=TO_WORKLOAD_ID) for p in self.cover]
-        local.append(replace(self.rest, id=LOCAL_ID))
+        local += [p for p in self.sent if p not in local]
         return (
             self._chain(IN, *self._dispatch(Pattern.incoming, f"{IN}-judge", f"{IN}-judge")),
             self._judge(IN, (*tests(like, host, work), *self._unsure(work), *tests(others, host, work))),
@@ -169,7 +171,7 @@ class _Chains:
         host, work = f"{OUT}-host", f"{OUT}-work"
         return (
             self._chain(OUT, *self._dispatch(Pattern.outgoing, f"{OUT}-judge", work)),
-            self._judge(OUT, (self._current(LOCAL_ID), f"-g {host}")),
+            self._judge(OUT, self._tests(Pattern.outgoing, self.sent, host, host)),
             self._chain(
                 work,
                 *self._verdicts(OUT),
@@ -188,7 +190,7 @@ class _Chains:
                 *exempt.from_host_failsafes(self.steering, self.family),
                 f"-g {QUEUE}",
             ),
-            self._stamp(OUT, (self._set(LOCAL_ID),)),
+            self._stamp(OUT, self._stamps(Pattern.outgoing, self.sent)),
             self._chain(f"{OUT}-back", *self._stamps(Pattern.outgoing, self.local)),
         )
 

@@ -9,7 +9,7 @@ import re
 import msgspec
 
 from calicod.errors import CalicodError
-from calicod.model.marks import UNMANAGED_ID, WORKLOAD_ID
+from calicod.model.marks import LOCAL_ID, UNMANAGED_ID, WORKLOAD_ID
 from calicod.model.steering import Nic, Steering
 
 LONGEST_INTERFACE = 15
@@ -20,12 +20,16 @@ NAMEABLE = re.compile(r"[A-Za-z0-9_.@:][A-Za-z0-9_.@:+=,~#%^-]*(?<!\+)", re.ASCI
 
 
 class Pattern(msgspec.Struct, frozen=True):
-    """What `-i` or `-o` takes ("" matches all), the id in the stamp, and whose interface it is."""
+    """What `-i` or `-o` takes ("" matches all), the id in the stamp, and whose interface it is.
+
+    `local`: the id in the stamp of what this host itself sends there.
+    """
 
     match: str
     id: int
     workload: bool
     managed: bool = True
+    local: int = LOCAL_ID
 
     def incoming(self) -> str:
         """The match on the incoming interface, with a space behind."""
@@ -62,7 +66,7 @@ def ordered(steering: Steering, hosts: tuple[Pattern, ...]) -> tuple[Pattern, ..
 def host_patterns(steering: Steering) -> tuple[Pattern, ...]:
     """Host interfaces with an id of their own; an unmanaged one with a workload's prefix counts as a workload."""
     return tuple(
-        Pattern(nic.name, nic.id, workload=False, managed=nic.managed)
+        Pattern(nic.name, nic.id, workload=False, managed=nic.managed, local=nic.local_id)
         for nic in steering.nics
         if _selectable(nic) and (nic.managed or not workload_prefix(nic.name, steering))
     )

@@ -152,6 +152,25 @@ def test_a_datagram_sent_through_a_workloads_interface_opens_no_way_through_anot
     assert not arrives()
 
 
+def test_what_one_host_endpoint_allows_goes_on_through_no_other(daemon: Running) -> None:
+    router = daemon.router
+    source = address("far", 4, node=True)
+    lax = struct.pack("=I4s4s", index(router, "node", "eth0"), socket.inet_aton(source), bytes(4))
+    second = "apiVersion: projectcalico.org/v3\nkind: HostEndpoint\nmetadata: {name: eth1, labels: {role: strict}}\n"
+    daemon.write(second=second + "spec: {node: node, interfaceName: eth1}\n")
+    try:
+        use(daemon, host(ANY, ANY), work(ANY, ANY), policy("strict", "role == 'strict'", ANY, NONE))
+        with UdpFlow(router, "node", "far", 4, 7100, source=source) as flow:
+            flow.client.sendmsg([b"lax"], [(socket.IPPROTO_IP, IP_PKTINFO, lax)], 0)
+            time.sleep(0.05)
+            assert not flow.forth()
+        use(daemon, host(ANY, NONE), work(ANY, ANY), policy("strict", "role == 'strict'", ANY, ANY))
+        with UdpFlow(router, "node", "far", 4, 7101, source=source) as flow:
+            assert flow.trips(2)
+    finally:
+        (daemon.policies / "second.yaml").unlink()
+
+
 def test_a_workload_gains_nothing_by_the_link_local_address_of_another(daemon: Running) -> None:
     router = daemon.router
     for number in (1, 2):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from calicod.compiler.steering import OWN_IDS, allotted, crowded_out, steer
 from calicod.model.interface import Interface
-from calicod.model.marks import UNMANAGED_ID, layout
+from calicod.model.marks import LOCAL_ID, UNMANAGED_ID, layout
 from calicod.model.protocol import TCP
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
 from calicod.resources.kinds import Failsafe, FelixConfiguration, Metadata
@@ -46,6 +46,20 @@ def test_a_wildcard_manages_every_host_interface():
 
     assert steering.nics == (Nic("eth0", 3, True), Nic("eth1", 4, True))
     assert steering.wildcard_host
+
+
+def test_each_host_endpoint_but_one_has_its_own_id_for_what_the_host_sends():
+    two = steered(ruleset(host("a", "eth0"), host("b", "eth1")))
+    same = steered(
+        ruleset(host("a", "", ("192.0.2.1", "192.0.2.2"))), (ETH0, Interface(2, "eth1", (addr("192.0.2.2"),)))
+    )
+    with_wildcard = steered(ruleset(host("a", "eth0"), host("z", "*")))
+    later = steered(ruleset(host("a", "eth0"), host("b", "eth1")), (*ALL, Interface(9, "eth9")), two)
+
+    assert [nic.local_id for nic in two.nics] == [LOCAL_ID, 5]
+    assert [nic.local_id for nic in same.nics] == [LOCAL_ID, LOCAL_ID]
+    assert [nic.local_id for nic in with_wildcard.nics] == [5, LOCAL_ID]
+    assert [(nic.id, nic.local_id) for nic in later.nics] == [(3, LOCAL_ID), (4, 5), (6, LOCAL_ID)]
 
 
 def test_an_interface_that_a_host_endpoint_names_is_managed_before_it_is_there():

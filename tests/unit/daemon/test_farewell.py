@@ -109,6 +109,7 @@ def test_a_flow_is_placed_where_its_first_packet_would_be_judged(source, destina
     ("source", "interface"),
     [
         (CLIENT, WORKLOAD_ID),  # no workload leads to the client
+        (CLIENT, TO_WORKLOAD_ID),  # as little does the host's own way to it
         (WORKLOAD, UNMANAGED_ID),  # an anti-spoofed workload has the shared id of workloads
         (CLIENT, 17),  # nobody has this id any more
         ("203.0.113.1", WORKLOAD_ID),  # no route leads to it

@@ -90,6 +90,16 @@ def test_what_the_host_sends_to_workloads_is_stamped_for_that_alone() -> None:
     assert [rule.split()[1] for rule in chain(full(), "in-reply") if free in rule] == ["cali+", "tap+"]
 
 
+def test_what_the_host_sends_by_the_interface_of_another_host_endpoint_has_another_id() -> None:
+    given = full(nics=(Nic("eth0", 3, managed=True), Nic("eth2", 4, managed=True, local_id=7)), workload_prefixes=())
+    other, local = (f"{given.marks.stamp(2, number) | given.marks.filter_stage:#x}/" for number in (7, LOCAL_ID))
+
+    for name, side in (("out-judge", "-o"), ("out-stamp", "-o"), ("in-reply", "-i"), ("in-back", "-i")):
+        speaking = [rule for rule in chain(given, name) if other in rule or local in rule]
+        assert [rule.startswith(f"{side} eth2 ") for rule in speaking] == [True, False]
+        assert [other in rule for rule in speaking] == [True, False]
+
+
 def test_only_filter_changes_with_the_generation() -> None:
     assert part(full(), "raw") == part(full(generation=3), "raw")
     assert part(full(), "mangle") == part(full(generation=3), "mangle")
