@@ -30,7 +30,7 @@ def _read() -> tuple[Interface, ...]:
     from pyroute2 import IPRoute
 
     with IPRoute() as route:
-        links = [(link["index"], link.get_attr("IFLA_IFNAME"), link["flags"]) for link in route.get_links()]
+        links = [(link["index"], readable(link.get_attr("IFLA_IFNAME")), link["flags"]) for link in route.get_links()]
         addresses: dict[int, list[bytes]] = {}
         for address in route.get_addr():
             text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
@@ -40,6 +40,11 @@ def _read() -> tuple[Interface, ...]:
         Interface(index, name, tuple(sorted(addresses.get(index, ()))), bool(flags & IFF_UP))
         for index, name, flags in sorted(links)
     )
+
+
+def readable(name: str | bytes) -> str:
+    """A name that is not UTF-8, which pyroute2 gives as bytes, with backslashes: a prefix of it stays one."""
+    return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
 
 
 class Watcher:

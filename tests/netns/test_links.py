@@ -47,6 +47,12 @@ def test_interfaces_come_with_all_their_addresses(here: World) -> None:
     assert found["v1"].addresses == ()
 
 
+def test_a_name_that_is_no_text_is_told_with_backslashes_and_keeps_its_prefix(here: World) -> None:
+    run("ip", "link", "add", b"cali\xff", "index", "70", "type", "veth", "peer", "name", "v1")
+
+    assert "cali\\xff" in {interface.name for interface in interfaces()}
+
+
 def test_interfaces_can_be_read_while_an_event_loop_runs(here: World) -> None:
     async def main() -> tuple[Interface, ...]:
         return interfaces()
