@@ -43,14 +43,11 @@ def steer(  # noqa: PLR0913  the settings of the kernel side, each by name
     managed = [name for name in nics if name in awaited or is_managed(topology, name)]
     rest = [name for name in nics if name not in managed]
     apart = kept_apart(ruleset, topology, managed)
-    ids = allotted(
-        (*managed, *dict.fromkeys(apart.values()), *granted, *rest), {} if previous is None else ids_of(previous)
-    )
+    before = {} if previous is None else ids_of(previous)
+    ids = {"": LOCAL_ID} | allotted((*managed, *dict.fromkeys(apart.values()), *granted, *rest), before)
     return replace(
         steering,
-        nics=tuple(
-            Nic(name, ids[name], name in managed, ids[apart[name]] if name in apart else LOCAL_ID) for name in nics
-        ),
+        nics=tuple(Nic(name, ids[name], name in managed, ids[apart.get(name, "")]) for name in nics),
         wildcard_host=topology.wildcard is not None,
         workload_prefixes=settings.workload_prefixes,
         forwarding_workloads=tuple(
