@@ -18,7 +18,7 @@ _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?[0-9]{1,30}|0o[0-7]{1,30}|0x[0-9a-fA-F]{1,30}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_SPECIAL_FLOAT = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_NUMBER = re.compile(rf"{_INTEGER.pattern}|{_FLOAT.pattern}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _TYPED_START = frozenset("0123456789+-.tTfF")
 _LARGEST = 2**63
 MAX_DIGITS = 400
@@ -50,11 +50,7 @@ def _type_of(node: Node) -> str:
         return "the text"
     if node.value in _BOOLEANS:
         return "the boolean"
-    return "the number" if _is_number(node.value) else "the text"
-
-
-def _is_number(value: str) -> bool:
-    return bool(_INTEGER.fullmatch(value) or _FLOAT.fullmatch(value) or _SPECIAL_FLOAT.fullmatch(value))
+    return "the number" if _NUMBER.fullmatch(node.value) else "the text"
 
 
 def scalar(node: Node, report: Report, wanted: str, code: str = "Y010") -> str | None:

@@ -47,7 +47,12 @@ def find(node: Node | None, *names: str) -> Node | None:
     for name in names:
         if not isinstance(node, Mapping):
             return None
-        node = next((value for key, value in pairs(node) if key == name), None)
+        for key, value in node.value:
+            if key.value == name and not is_null(value):
+                node = value
+                break
+        else:
+            return None
     return node
 
 

@@ -53,14 +53,13 @@ def check(root: Node, report: Report, budget: Budget) -> None:
 
 def check_keys(node: Mapping, report: Report, budget: Budget) -> None:
     """As `check`, of one mapping alone."""
-    keys = set()
-    for key, _ in node.value:
-        if not isinstance(key, Scalar):
-            report.error("Y007", key, "a key must be text, not a mapping or a list")
-            node.value = [pair for pair in node.value if isinstance(pair[0], Scalar)]
-            return check_keys(node, report, budget)
-        keys.add(key.value)
+    keys = {key.value for key, _ in node.value if isinstance(key, Scalar)}
     if len(keys) < len(node.value):
+        for key, _ in node.value:
+            if not isinstance(key, Scalar):
+                report.error("Y007", key, "a key must be text, not a mapping or a list")
+                node.value = [pair for pair in node.value if isinstance(pair[0], Scalar)]
+                return check_keys(node, report, budget)
         _report_duplicates(node, report)
     if "<<" in keys:
         _merge(node, report, budget)
