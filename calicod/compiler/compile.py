@@ -11,6 +11,7 @@ import msgspec
 from calicod.compiler.draft import Numbers, PolicyDraft, RuleDraft, profile_draft
 from calicod.compiler.endpoints import Subject
 from calicod.compiler.lint import lint
+from calicod.compiler.lints.scene import Scene
 from calicod.compiler.memory import Memo
 from calicod.compiler.order import tiers_in_order
 from calicod.compiler.population import Census, Packed, Population, census
@@ -80,7 +81,7 @@ def compile(snapshot: Snapshot, node: str | None, memory: Memory | None = None) 
     )
     population.forget_selectors()
     memory.turn()
-    return Compilation(ruleset, lint(snapshot, node, population))
+    return Compilation(ruleset, lint(Scene(snapshot, node, population, tuple(drafts), ruleset)))
 
 
 def _population(snapshot: Snapshot, node: str | None, memory: Memory) -> Population:

@@ -3,11 +3,16 @@
 Law: everything here follows from the policy and from what each call is given; the draft only keeps the last answers.
 """
 
+from functools import cached_property
+
 from calicod.compiler.ipsets import Definition
+from calicod.compiler.lints.dns import dns_way
+from calicod.compiler.lints.rules import of_policy
 from calicod.compiler.order import policy_key
 from calicod.compiler.population import Population
 from calicod.compiler.rules import Template, idle, missing_profile, numbered, policy_template, profile_template
 from calicod.compiler.selectors import policy_selector
+from calicod.errors import Diagnostic
 from calicod.resources.kinds import Policy, Profile
 from calicod.ruleset.program import CompiledPolicy
 
@@ -57,6 +62,7 @@ class PolicyDraft:
         self._selector = policy_selector(policy)
         self._population: Population | None = None
         self._governed = 0
+        self._has_subjects: bool | None = None
         self._rules: RuleDraft | None = None
         self._idle: CompiledPolicy | None = None
 
@@ -64,7 +70,26 @@ class PolicyDraft:
         """The bits of the subjects that the policy selects."""
         if population is not self._population:
             self._population, self._governed = population, population.governed(self._selector)
+            self._has_subjects = None
         return self._governed
+
+    def has_subjects(self, population: Population) -> bool:
+        """The policy selects an endpoint of any node."""
+        if self.governed(population):
+            return True
+        if self._has_subjects is None:
+            self._has_subjects = population.governs_anybody(self._selector)
+        return self._has_subjects
+
+    @cached_property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What is odd about its rules, whoever is there."""
+        return of_policy(self.policy)
+
+    @cached_property
+    def dns(self) -> str:
+        """What its egress rules may do with DNS, see `lints.dns`."""
+        return dns_way(self.policy.egress)
 
     def compiled(self, population: Population, numbers: Numbers) -> CompiledPolicy:
         """The policy as it stands in the RuleSet."""

@@ -83,6 +83,10 @@ class Members:
         self._unions.turn()
         return filled
 
+    def matching(self, selector: Selector) -> int:
+        """The bits of the sources that a selector matches."""
+        return self._index.select(selector)
+
     def _fill(self, definition: Definition) -> IPSet:
         match definition:
             case SelectorSet(text, selector):

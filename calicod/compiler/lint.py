@@ -1,4 +1,4 @@
-"""What is valid, and almost certainly not what was meant.
+"""What is valid, and almost certainly not what was meant: the table of all lints.
 
 Law: only what is certain from the snapshot alone; a warning changes nothing in the RuleSet. Endpoints of other nodes
 are the business of those nodes.
@@ -6,45 +6,35 @@ are the business of those nodes.
 
 from collections.abc import Callable, Iterator
 
-from calicod.compiler.population import Population
+from calicod.compiler.lints.ends import cut_dns, log_only
+from calicod.compiler.lints.finding import warning
+from calicod.compiler.lints.reach import governed_hosts, idle_policies, idle_rules, matched_hosts
+from calicod.compiler.lints.scene import Scene
+from calicod.compiler.lints.ties import ties
 from calicod.compiler.settings import CLUSTER_WIDE, OF_NODE, in_force, prefixes
-from calicod.errors import Diagnostic, Severity
-from calicod.resources.kinds import Resource, WorkloadEndpoint
-from calicod.resources.snapshot import Snapshot
+from calicod.errors import Diagnostic
+from calicod.resources.kinds import WorkloadEndpoint
 from calicod.ruleset.program import HostSettings
 from calicod.selector.tree import All
 
-Lint = Callable[[Snapshot, str | None, Population], Iterator[Diagnostic]]
+Lint = Callable[[Scene], Iterator[Diagnostic]]
 
 
-def lint(snapshot: Snapshot, node: str | None, population: Population) -> tuple[Diagnostic, ...]:
+def lint(scene: Scene) -> tuple[Diagnostic, ...]:
     """Every warning, by place."""
-    found = [diagnostic for check in LINTS for diagnostic in check(snapshot, node, population)]
+    found = [diagnostic for check in LINTS for diagnostic in check(scene)]
     return tuple(sorted(found, key=lambda d: (d.place, d.code, d.kind or "", d.namespace or "", d.name or "", d.path)))
 
 
-def warning(code: str, resource: Resource, path: str, message: str, hint: str | None = None) -> Diagnostic:
-    """A warning about a resource."""
-    metadata, place = resource.metadata, resource.place
-    return Diagnostic(
-        code=code,
-        message=message,
-        hint=hint,
-        severity=Severity.WARNING,
-        file=place.file,
-        line=place.line,
-        column=place.column,
-        kind=resource.kind,
-        namespace=metadata.namespace,
-        name=metadata.name,
-        path=path,
-    )
+def rules_of_policies(scene: Scene) -> Iterator[Diagnostic]:
+    """What is odd about the rules of each policy alone: its draft remembers it."""
+    return (diagnostic for draft in scene.drafts for diagnostic in draft.warnings)
 
 
-def ghost_tiers(snapshot: Snapshot, _node: str | None, _population: Population) -> Iterator[Diagnostic]:
+def ghost_tiers(scene: Scene) -> Iterator[Diagnostic]:
     """Semantics 4.1: such a tier is enforced, after all others, and denies at its end."""
-    names = {tier.metadata.name for tier in snapshot.tiers}
-    for policy in snapshot.policies:
+    names = {tier.metadata.name for tier in scene.snapshot.tiers}
+    for policy in scene.snapshot.policies:
         if policy.tier not in names:
             message = f'tier "{policy.tier}" does not exist: the policy is enforced after all tiers that do'
             yield warning(
@@ -52,29 +42,29 @@ def ghost_tiers(snapshot: Snapshot, _node: str | None, _population: Population) 
             )
 
 
-def missing_profiles(snapshot: Snapshot, _node: str | None, population: Population) -> Iterator[Diagnostic]:
+def missing_profiles(scene: Scene) -> Iterator[Diagnostic]:
     """Semantics 1.9: a profile that does not exist denies everything that reaches it."""
-    names = {profile.metadata.name for profile in snapshot.profiles}
-    for subject in population.subjects:
+    names = {profile.metadata.name for profile in scene.snapshot.profiles}
+    for subject in scene.population.subjects:
         for index, name in enumerate(subject.endpoint.profiles):
             if name not in names:
                 message = f'profile "{name}" does not exist: traffic that no policy decides is denied'
                 yield warning("W052", subject.endpoint, f"spec.profiles[{index}]", message)
 
 
-def ignored_workloads(_snapshot: Snapshot, _node: str | None, population: Population) -> Iterator[Diagnostic]:
+def ignored_workloads(scene: Scene) -> Iterator[Diagnostic]:
     """Semantics 1.10; of one without addresses the loader has told."""
     message = "foreign source prefixes are not allowed on this host: the endpoint is ignored, its traffic dropped"
     hint = "set workloadSourceSpoofing: Any in the FelixConfiguration, or remove the prefixes"
-    for workload in population.ignored:
+    for workload in scene.population.ignored:
         if workload.allow_spoofed_source_prefixes:
             yield warning("W054", workload, "spec.allowSpoofedSourcePrefixes", message, hint)
 
 
-def foreign_interfaces(snapshot: Snapshot, node: str | None, population: Population) -> Iterator[Diagnostic]:
+def foreign_interfaces(scene: Scene) -> Iterator[Diagnostic]:
     """The kernel brings packets of workloads by the prefix of their interface, so this one is never judged."""
-    known = prefixes(in_force(snapshot, node)) or HostSettings().workload_prefixes
-    for workload in _workloads(population):
+    known = prefixes(in_force(scene.snapshot, scene.node)) or HostSettings().workload_prefixes
+    for workload in scene.workloads():
         if not workload.interface_name.startswith(known):
             message = (
                 f'interface "{workload.interface_name}" does not begin with {" or ".join(known)}: it is not judged'
@@ -83,10 +73,10 @@ def foreign_interfaces(snapshot: Snapshot, node: str | None, population: Populat
             yield warning("W055", workload, "spec.interfaceName", message, hint)
 
 
-def shared_interfaces(_snapshot: Snapshot, _node: str | None, population: Population) -> Iterator[Diagnostic]:
+def shared_interfaces(scene: Scene) -> Iterator[Diagnostic]:
     """Felix's choice: the first in the order of orchestrator, workload and endpoint."""
     first: dict[tuple[str, str], WorkloadEndpoint] = {}
-    for workload in _workloads(population):
+    for workload in scene.workloads():
         active = first.setdefault((workload.node, workload.interface_name), workload)
         if active is not workload:
             name = f"{active.metadata.namespace}/{active.metadata.name}"
@@ -94,9 +84,9 @@ def shared_interfaces(_snapshot: Snapshot, _node: str | None, population: Popula
             yield warning("W056", workload, "spec.interfaceName", message)
 
 
-def idle_configurations(snapshot: Snapshot, _node: str | None, _population: Population) -> Iterator[Diagnostic]:
+def idle_configurations(scene: Scene) -> Iterator[Diagnostic]:
     """Semantics 1.13; the labels of nodes are not known yet."""
-    for felix in snapshot.felix_configurations:
+    for felix in scene.snapshot.felix_configurations:
         name = felix.metadata.name
         if felix.node_selector is not None and not isinstance(felix.node_selector, All):
             message = "the labels of nodes are not known: this configuration is applied to none"
@@ -106,10 +96,6 @@ def idle_configurations(snapshot: Snapshot, _node: str | None, _population: Popu
             yield warning("W058", felix, "metadata.name", message, f"call it {CLUSTER_WIDE} or {OF_NODE}<node>")
 
 
-def _workloads(population: Population) -> Iterator[WorkloadEndpoint]:
-    return (s.endpoint for s in population.workloads if isinstance(s.endpoint, WorkloadEndpoint))
-
-
 LINTS: tuple[Lint, ...] = (
     ghost_tiers,
     missing_profiles,
@@ -117,4 +103,12 @@ LINTS: tuple[Lint, ...] = (
     foreign_interfaces,
     shared_interfaces,
     idle_configurations,
+    rules_of_policies,
+    idle_policies,
+    idle_rules,
+    log_only,
+    cut_dns,
+    governed_hosts,
+    matched_hosts,
+    ties,
 )

@@ -86,6 +86,7 @@ class Population:
             identity = (owner.kind, owner.metadata.namespace, owner.metadata.name)
             sources.append(set_source(owner, packed.get(identity, owner.nets, ranges_of), given.applied))
         self.members = Members(tuple(sources))
+        self._everywhere = (1 << len(endpoints)) - 1
         self._index = LabelIndex([subject.labels for subject in self.subjects])
         self._governed: dict[Selector, int] = {}
 
@@ -94,6 +95,10 @@ class Population:
         if selector not in self._governed:
             self._governed[selector] = self._index.select(selector)
         return self._governed[selector]
+
+    def governs_anybody(self, selector: Selector) -> bool:
+        """Whether a policy's selector matches an endpoint of any node."""
+        return bool(self.members.matching(selector) & self._everywhere)
 
     def forget_selectors(self) -> None:
         """A compilation is over; each policy keeps its own answer."""

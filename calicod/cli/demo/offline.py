@@ -11,7 +11,7 @@ from calicod.compiler.compile import compile
 from calicod.datastore.files import read
 from calicod.engine.bitmap import BitmapEngine
 from calicod.engine.linear import LinearEngine
-from calicod.errors import CalicodError
+from calicod.errors import CalicodError, Severity
 from calicod.model.decision import Decision, PolicyReference
 from calicod.model.hook import Hook
 from calicod.model.network import parse_address
@@ -24,14 +24,15 @@ EPHEMERAL = 40000
 
 
 class Offline:
-    """The engines of one example on the node of a world. Raises PolicyError's findings as CalicodError."""
+    """The engines of one example on the node of a world, and what is told of it. Raises CalicodError for errors."""
 
     def __init__(self, folder: Path, world: World) -> None:
         loaded = read([folder])
         compilation = compile(snapshot(loaded.resources), NODE)
-        findings = (*loaded.diagnostics, *compilation.diagnostics)
-        if findings:
-            told = "\n".join(str(finding) for finding in findings)
+        self.findings = (*loaded.diagnostics, *compilation.diagnostics)
+        errors = [finding for finding in self.findings if finding.severity is Severity.ERROR]
+        if errors:
+            told = "\n".join(str(finding) for finding in errors)
             raise CalicodError("K080", f"{folder.name} does not load as it should\n{told}")
         self.world = world
         self.engines = tuple(make(compilation.ruleset, world.interfaces()) for make in (LinearEngine, BitmapEngine))

@@ -1,0 +1,56 @@
+"""Policies of one order whose turn is decided by their names.
+
+Law: told only of two that govern a common endpoint, one of which allows what the other denies or passes on, as far as
+their criteria tell; of policies without an order nobody expects one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from calicod.compiler.draft import PolicyDraft
+from calicod.compiler.lints.cover import apart
+from calicod.compiler.lints.finding import title, warning
+from calicod.compiler.lints.rules import directions
+from calicod.compiler.lints.scene import Scene, is_enforced
+from calicod.compiler.selectors import policy_selector
+from calicod.errors import Diagnostic
+from calicod.model.action import Action
+from calicod.resources.kinds import Policy, Rule
+
+MOST = 64
+"""Policies of one order that each is compared with, and pairs of rules of two policies."""
+
+
+def ties(scene: Scene) -> Iterator[Diagnostic]:
+    """Of each policy, the first of the same order before it that it may contradict."""
+    groups: dict[tuple[str, float], list[PolicyDraft]] = defaultdict(list)
+    for draft in scene.drafts:
+        if draft.policy.order is not None and is_enforced(draft.policy):
+            groups[draft.policy.tier, draft.policy.order].append(draft)
+    for (_, order), drafts in groups.items():
+        for index, draft in enumerate(drafts):
+            before = next((other for other in drafts[max(0, index - MOST) : index] if _tied(scene, other, draft)), None)
+            if before is not None:
+                message = f"order {order:g} is also that of {title(before.policy)}, which its name puts first"
+                yield warning("W066", draft.policy, "spec.order", message, "give one of them another order")
+
+
+def _tied(scene: Scene, first: PolicyDraft, second: PolicyDraft) -> bool:
+    if scene.is_peopled:
+        common = bool(first.governed(scene.population) & second.governed(scene.population))
+    else:
+        common = policy_selector(first.policy) == policy_selector(second.policy)
+    return common and contradict(first.policy, second.policy)
+
+
+def contradict(first: Policy, second: Policy) -> bool:
+    """One has a rule that allows what may match a rule of the other that does not, in a direction that both govern."""
+    for (_, governs, rules), (_, also, others) in zip(directions(first), directions(second), strict=True):
+        if governs and also and any(_differ(one, other) for one in rules[:MOST] for other in others[:MOST]):
+            return True
+    return False
+
+
+def _differ(one: Rule, other: Rule) -> bool:
+    actions = {one.action, other.action}
+    return Action.LOG not in actions and Action.ALLOW in actions and len(actions) > 1 and not apart(one, other)
