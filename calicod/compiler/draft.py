@@ -7,12 +7,13 @@ from functools import cached_property
 
 from calicod.compiler.ipsets import Definition
 from calicod.compiler.lints.dns import dns_way
-from calicod.compiler.lints.rules import of_policy
+from calicod.compiler.lints.rules import directions, of_policy
 from calicod.compiler.order import policy_key
 from calicod.compiler.population import Population
 from calicod.compiler.rules import Template, idle, missing_profile, numbered, policy_template, profile_template
 from calicod.compiler.selectors import policy_selector
 from calicod.errors import Diagnostic
+from calicod.model.action import Action
 from calicod.resources.kinds import Policy, Profile
 from calicod.ruleset.program import CompiledPolicy
 
@@ -58,6 +59,7 @@ class PolicyDraft:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self.is_enforced = not policy.kind.startswith("Staged")
         self.key = policy_key(policy)
         self._selector = policy_selector(policy)
         self._population: Population | None = None
@@ -85,6 +87,14 @@ class PolicyDraft:
     def warnings(self) -> tuple[Diagnostic, ...]:
         """What is odd about its rules, whoever is there."""
         return of_policy(self.policy)
+
+    @cached_property
+    def only_logs(self) -> tuple[bool, bool]:
+        """Whether it has rules and all of them log, by direction."""
+        return tuple(  # type: ignore[return-value]  # of two directions
+            governs and bool(rules) and all(rule.action is Action.LOG for rule in rules)
+            for _, governs, rules in directions(self.policy)
+        )
 
     @cached_property
     def dns(self) -> str:

@@ -11,8 +11,8 @@ from calicod.compiler.draft import PolicyDraft
 from calicod.compiler.labels import positions_of
 from calicod.compiler.lints.dns import DNS
 from calicod.compiler.lints.finding import title, warning
-from calicod.compiler.lints.rules import Rules, directions
-from calicod.compiler.lints.scene import Scene, is_enforced
+from calicod.compiler.lints.rules import directions
+from calicod.compiler.lints.scene import Scene
 from calicod.compiler.order import tiers_in_order
 from calicod.errors import Diagnostic
 from calicod.model.action import Action
@@ -28,12 +28,13 @@ def log_only(scene: Scene) -> Iterator[Diagnostic]:
     """Semantics 4.3: Log goes on, and the end of a tier that has a policy for an endpoint refuses the rest."""
     denying = {tier.name for tier in tiers_in_order(scene.snapshot.tiers, scene.snapshot.policies) if tier.default_deny}
     for number, direction in enumerate(("ingress", "egress")):
-        loggers = [draft for draft in scene.drafts if draft.policy.tier in denying and _only_logs(draft.policy, number)]
+        logging = (draft for draft in scene.drafts if draft.only_logs[number] and draft.is_enforced)
+        loggers = [draft for draft in logging if draft.policy.tier in denying]
         if not loggers:
             continue
         decided: dict[str, int] = defaultdict(int)
         for draft in scene.drafts:
-            if _decides(draft.policy, number):
+            if draft.is_enforced and _decides(draft.policy, number):
                 decided[draft.policy.tier] |= _governed(scene, draft)
         for draft in loggers:
             alone = _governed(scene, draft) & ~decided[draft.policy.tier]
@@ -44,18 +45,9 @@ def log_only(scene: Scene) -> Iterator[Diagnostic]:
                 yield warning("W063", draft.policy, f"spec.{direction}", message, hint)
 
 
-def _rules(policy: Policy, number: int) -> Rules:
-    _, governs, rules = directions(policy)[number]
-    return rules if governs and is_enforced(policy) else ()
-
-
-def _only_logs(policy: Policy, number: int) -> bool:
-    rules = _rules(policy, number)
-    return bool(rules) and all(rule.action is Action.LOG for rule in rules)
-
-
 def _decides(policy: Policy, number: int) -> bool:
-    return any(rule.action is not Action.LOG for rule in _rules(policy, number))
+    _, governs, rules = directions(policy)[number]
+    return governs and any(rule.action is not Action.LOG for rule in rules)
 
 
 def _governed(scene: Scene, draft: PolicyDraft) -> int:
@@ -91,7 +83,7 @@ def cut_dns(scene: Scene) -> Iterator[Diagnostic]:
 def _cutting(program: Program, drafts: tuple[PolicyDraft, ...]) -> int | None:
     """The rank of the last policy of the tier that denies DNS; None if none does, or one that speaks of port 53."""
     for tier in program.tiers:
-        enforced = [rank for rank in tier.policies if is_enforced(drafts[rank].policy)]
+        enforced = [rank for rank in tier.policies if drafts[rank].is_enforced]
         ways = {drafts[rank].dns for rank in enforced}
         if ways & {"allows", "meant"}:
             return None
@@ -103,9 +95,7 @@ def _cutting(program: Program, drafts: tuple[PolicyDraft, ...]) -> int | None:
 def _cutting_in_general(scene: Scene) -> int | None:
     """The same of one workload that every policy governs: the last that governs whatever workload there is."""
     egress = [
-        (rank, draft)
-        for rank, draft in enumerate(scene.drafts)
-        if draft.policy.governs_egress and is_enforced(draft.policy)
+        (rank, draft) for rank, draft in enumerate(scene.drafts) if draft.policy.governs_egress and draft.is_enforced
     ]
     if any(draft.dns != "refuses" for _, draft in egress):
         return None

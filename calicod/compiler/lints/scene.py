@@ -1,6 +1,6 @@
 """What a lint looks at: the snapshot, who is there, and what came of both.
 
-Law: nothing is worked out here; a policy that is only staged enforces nothing.
+Law: nothing is worked out here.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import msgspec
 
 from calicod.compiler.draft import PolicyDraft
 from calicod.compiler.population import Population
-from calicod.resources.kinds import Policy, WorkloadEndpoint
+from calicod.resources.kinds import WorkloadEndpoint
 from calicod.resources.snapshot import Snapshot
 from calicod.ruleset.program import RuleSet
 
@@ -31,8 +31,3 @@ class Scene(msgspec.Struct, frozen=True):
     def workloads(self) -> Iterator[WorkloadEndpoint]:
         """The workload endpoints of this node."""
         return (s.endpoint for s in self.population.workloads if isinstance(s.endpoint, WorkloadEndpoint))
-
-
-def is_enforced(policy: Policy) -> bool:
-    """It changes verdicts, and does not only say what it would change."""
-    return not policy.kind.startswith("Staged")

@@ -11,7 +11,7 @@ from calicod.compiler.draft import PolicyDraft
 from calicod.compiler.lints.cover import apart
 from calicod.compiler.lints.finding import title, warning
 from calicod.compiler.lints.rules import directions
-from calicod.compiler.lints.scene import Scene, is_enforced
+from calicod.compiler.lints.scene import Scene
 from calicod.compiler.selectors import policy_selector
 from calicod.errors import Diagnostic
 from calicod.model.action import Action
@@ -25,7 +25,7 @@ def ties(scene: Scene) -> Iterator[Diagnostic]:
     """Of each policy, the first of the same order before it that it may contradict."""
     groups: dict[tuple[str, float], list[PolicyDraft]] = defaultdict(list)
     for draft in scene.drafts:
-        if draft.policy.order is not None and is_enforced(draft.policy):
+        if draft.policy.order is not None and draft.is_enforced:
             groups[draft.policy.tier, draft.policy.order].append(draft)
     for (_, order), drafts in groups.items():
         for index, draft in enumerate(drafts):

@@ -1,5 +1,7 @@
 """Drafts keep their answers and never give a wrong one."""
 
+from msgspec.structs import replace
+
 from calicod.compiler.draft import Numbers, PolicyDraft, profile_draft
 from calicod.compiler.ipsets import nets_set, selector_set
 from calicod.compiler.memory import Memo
@@ -56,3 +58,20 @@ def test_a_draft_follows_the_numbers_and_keeps_what_did_not_change():
 def test_a_profile_that_nobody_wrote_denies():
     assert profile_draft("p", profile("p")).numbered(Numbers()).ingress == ()
     assert profile_draft("p", None).numbered(Numbers()).ingress != ()
+
+
+def test_a_draft_knows_of_its_policy_what_lints_ask():
+    log, deny = rule("Log"), rule("Deny")
+    draft = PolicyDraft(policy(ingress=(log,), egress=(deny, deny), governs_egress=True))
+
+    assert (draft.is_enforced, draft.only_logs, draft.dns) == (True, (True, False), "refuses")
+    assert [d.code for d in draft.warnings] == ["W059"]
+    assert not PolicyDraft(replace(draft.policy, kind="StagedGlobalNetworkPolicy")).is_enforced
+
+
+def test_a_policy_of_another_node_has_subjects_but_governs_nobody_here():
+    draft = PolicyDraft(policy(selector="app == 'far'"))
+    far = population(workload(node="n2", labels={"app": "far"}))
+
+    assert (draft.governed(far), draft.has_subjects(far)) == (0, True)
+    assert not draft.has_subjects(population(workload()))

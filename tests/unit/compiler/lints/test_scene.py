@@ -1,8 +1,7 @@
 import pytest
-from msgspec.structs import replace
 
 from calicod.compiler.compile import Memory, _population
-from calicod.compiler.lints.scene import Scene, is_enforced
+from calicod.compiler.lints.scene import Scene
 from calicod.resources.kinds import Resource
 from calicod.resources.snapshot import snapshot
 from calicod.ruleset.program import RuleSet
@@ -26,10 +25,3 @@ def test_its_workloads_are_those_of_the_node():
     here = workload("here")
 
     assert list(scene(here, workload("far", node="far"), host()).workloads()) == [here]
-
-
-def test_a_staged_policy_enforces_nothing():
-    enforced = policy()
-
-    assert is_enforced(enforced)
-    assert not is_enforced(replace(enforced, kind=f"Staged{enforced.kind}"))
