@@ -22,6 +22,7 @@ COMMANDS = MappingProxyType(
         "selector": "canonical form of a selector, and whether labels match it",
         "eval": "packets in, decisions out, as JSON Lines",
         "explain": "why one packet is allowed or denied, step by step",
+        "test": "policy unit tests: flows, and what must become of them",
         "run": "the daemon, in the foreground",
         "status": "is the daemon healthy, and if not, why",
         "reload": "read all sources again",

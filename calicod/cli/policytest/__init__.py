@@ -1,0 +1,1 @@
+"""`calicod test`: policy unit tests in YAML (docs/policy-tests.md)."""
