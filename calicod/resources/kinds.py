@@ -17,6 +17,10 @@ Port = PortRange | str
 """A range of numbers, or the name of a port."""
 
 
+DELETE = "Delete"
+"""The staged action of a policy that only says that another is to go."""
+
+
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     """Name, namespace ("" for cluster kinds) and own labels."""
 
@@ -71,9 +75,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
-    """NetworkPolicy or GlobalNetworkPolicy (`kind`); `order` None is last.
+    """A policy of any kind (`kind`), enforced or staged; `order` None is last.
 
-    `governs_ingress`, `governs_egress`: the effective `types` (semantics 1.4, by rule count).
+    `governs_ingress`, `governs_egress`: the effective `types` (semantics 1.4, by rule count). `staged_action`: what
+    becomes of a staged policy, "" for an enforced one.
     """
 
     kind: str
@@ -87,7 +92,18 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="res
     governs_egress: bool = False
     ingress: tuple[Rule, ...] = ()
     egress: tuple[Rule, ...] = ()
+    staged_action: str = ""
     place: Place = NOWHERE
+
+    @property
+    def is_staged(self) -> bool:
+        """It takes part in the pending evaluation only (semantics 1.5)."""
+        return bool(self.staged_action)
+
+    @property
+    def is_suppressed(self) -> bool:
+        """It stands for the removal of a policy, and is not evaluated at all (semantics 1.5)."""
+        return self.staged_action == DELETE
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
@@ -188,7 +204,8 @@ class FelixConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag=True, ta
 
 Resource = Policy | Tier | NetworkSet | HostEndpoint | WorkloadEndpoint | Profile | FelixConfiguration
 
-POLICY_KINDS = ("NetworkPolicy", "GlobalNetworkPolicy")
+POLICY_KINDS = ("NetworkPolicy", "GlobalNetworkPolicy", "StagedNetworkPolicy", "StagedGlobalNetworkPolicy")
+"""Calico's own: an annotation may say how they are really called."""
 
 
 def identity(resource: Resource) -> tuple[str, str, str]:
