@@ -53,9 +53,10 @@ def compile(snapshot: Snapshot, node: str | None, memory: Memory | None = None) 
     """The RuleSet of a node; `node` None: the endpoints of every node are local. `memory` only saves time."""
     memory = memory or Memory()
     population = _population(snapshot, node, memory)
-    tiers = tiers_in_order(snapshot.tiers, snapshot.policies)
+    written = [policy for policy in snapshot.policies if not policy.is_suppressed]
+    tiers = tiers_in_order(snapshot.tiers, written)
     rank = {tier.name: number for number, tier in enumerate(tiers)}
-    drafts = [memory.policies.get(identity(policy), policy, PolicyDraft) for policy in snapshot.policies]
+    drafts = [memory.policies.get(identity(policy), policy, PolicyDraft) for policy in written]
     drafts.sort(key=lambda draft: (rank[draft.policy.tier], draft.key))
     numbers = Numbers()
     policies = [draft.compiled(population, numbers) for draft in drafts]

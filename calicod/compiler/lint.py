@@ -35,8 +35,9 @@ def ghost_tiers(scene: Scene) -> Iterator[Diagnostic]:
     """Semantics 4.1: such a tier is enforced, after all others, and denies at its end."""
     names = {tier.metadata.name for tier in scene.snapshot.tiers}
     for policy in scene.snapshot.policies:
-        if policy.tier not in names:
-            message = f'tier "{policy.tier}" does not exist: the policy is enforced after all tiers that do'
+        if policy.tier not in names and not policy.is_suppressed:
+            tried = "would be enforced" if policy.is_staged else "is enforced"
+            message = f'tier "{policy.tier}" does not exist: the policy {tried} after all tiers that do'
             yield warning(
                 "W050", policy, "spec.tier", message, f"write a Tier named {policy.tier}, or correct the name"
             )

@@ -75,6 +75,7 @@ def policy_template(policy: Policy) -> Template:
             namespace=namespace,
             name=policy.metadata.name,
             place=policy.place,
+            staged=policy.is_staged,
             ingress=compiled(policy.ingress, namespace, found) if policy.governs_ingress else (),
             egress=compiled(policy.egress, namespace, found) if policy.governs_egress else (),
         ),
@@ -97,6 +98,7 @@ def idle(policy: Policy) -> CompiledPolicy:
         namespace=policy.metadata.namespace,
         name=policy.metadata.name,
         place=policy.place,
+        staged=policy.is_staged,
         ingress=inert(policy.ingress) if policy.governs_ingress else (),
         egress=inert(policy.egress) if policy.governs_egress else (),
     )

@@ -31,6 +31,12 @@ from calicod.resources.profiles import PROFILE, profile
 from calicod.resources.report import Report, printable
 from calicod.resources.scalars import quoted
 from calicod.resources.sets import FORBIDDEN_LABELS, SET, network_set
+from calicod.resources.staged import (
+    ACTION,
+    staged_global_network_policy,
+    staged_kubernetes_network_policy,
+    staged_network_policy,
+)
 from calicod.resources.table import Field, Fields, find, is_mapping, read
 from calicod.resources.tiers import tier
 from calicod.resources.wellformed import Budget, check
@@ -51,6 +57,9 @@ class Kind(msgspec.Struct, frozen=True):
 KINDS = {
     "NetworkPolicy": Kind(POLICY, network_policy),
     "GlobalNetworkPolicy": Kind(GLOBAL_POLICY, global_network_policy),
+    "StagedNetworkPolicy": Kind(POLICY, staged_network_policy),
+    "StagedGlobalNetworkPolicy": Kind(GLOBAL_POLICY, staged_global_network_policy),
+    "StagedKubernetesNetworkPolicy": Kind(NAMESPACED, staged_kubernetes_network_policy),
     "Tier": Kind(TIER, tier, extra=("status",)),
     "NetworkSet": Kind(NAMESPACED, network_set, FORBIDDEN_LABELS),
     "GlobalNetworkSet": Kind(CLUSTER, network_set, FORBIDDEN_LABELS),
@@ -67,7 +76,6 @@ KUBERNETES = {
         extra=("secrets", "imagePullSecrets", "automountServiceAccountToken"),
     ),
 }
-STAGED = ("StagedNetworkPolicy", "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy")
 _LEAVE_OUT = "leave it out: nothing refers to it yet"
 LATER = {
     "Pod": "write a WorkloadEndpoint for it",
@@ -99,7 +107,7 @@ WITHOUT_EFFECT = (
 )
 
 _IN_METADATA = ("name", "namespace", "labels", "annotations")
-_IN_SPEC = ("selector", "rules", *GLOBAL, *SET, *HOST, *WORKLOAD, *PROFILE)
+_IN_SPEC = ("selector", "rules", *GLOBAL, *ACTION, *SET, *HOST, *WORKLOAD, *PROFILE)
 _MISPLACED = {name: f"{name} belongs under spec:" for name in _IN_SPEC}
 
 
@@ -154,12 +162,7 @@ def _identify(kind: str, known: Kind, report: Report) -> None:
 def _not_read(root: Mapping, kind: str, version: str | None, place: Node, report: Report) -> None:
     """A kind that calicod does not read: later, never, or not known at all."""
     identify(report, kind, namespaced=find(root, "metadata", "namespace") is not None)
-    calico = version is None or version.endswith("projectcalico.org/v3")
-    if kind in STAGED and calico:
-        report.error(
-            "N002", place, f"kind {kind} is not supported yet", hint="staged policies change no verdict: leave them out"
-        )
-    elif kind in WITHOUT_EFFECT and version == CALICO:
+    if kind in WITHOUT_EFFECT and version == CALICO:
         report.warning("W011", place, f"a {kind} has no effect in calicod")
     elif kind in LATER and not (version or "").endswith("projectcalico.org/v3"):
         report.error("N003", place, f"Kubernetes kind {kind} is not supported yet", hint=LATER[kind])

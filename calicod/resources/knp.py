@@ -72,8 +72,8 @@ def types_by_rules(spec: Spec) -> tuple[str, ...]:
     return ("Ingress", "Egress") if spec.egress else ("Ingress",)
 
 
-def converted(spec: Spec, kind: str, metadata: Metadata, place: Place, staged_action: str = "") -> Policy:
-    """The policy of Calico's: `kind` KubernetesNetworkPolicy, or StagedKubernetesNetworkPolicy with its action."""
+def converted(spec: Spec, kind: str, metadata: Metadata, place: Place) -> Policy:
+    """The policy of Calico's: `kind` KubernetesNetworkPolicy or StagedKubernetesNetworkPolicy."""
     types = spec.types or types_by_rules(spec)
     return Policy(
         kind=kind,
@@ -85,7 +85,6 @@ def converted(spec: Spec, kind: str, metadata: Metadata, place: Place, staged_ac
         governs_egress="Egress" in types,
         ingress=tuple(rules(spec.ingress, incoming=True)),
         egress=tuple(rules(spec.egress, incoming=False)),
-        staged_action=staged_action,
         place=place,
     )
 

@@ -1,9 +1,11 @@
-"""NetworkPolicy and GlobalNetworkPolicy (semantics 1.2 to 1.4).
+"""NetworkPolicy and GlobalNetworkPolicy, and what their staged kinds share with them (semantics 1.2 to 1.4).
 
 Law: the effective `types` follow the number of rules (D13). What calicod cannot enforce yet is refused, never ignored.
 """
 
 from collections.abc import Callable
+
+from msgspec.structs import replace
 
 from calicod.resources.document import Mapping, Node
 from calicod.resources.kinds import Metadata, Policy, Rule
@@ -76,17 +78,27 @@ _NOT_YET = {
 
 def network_policy(spec: Mapping, metadata: Metadata, report: Report) -> Policy:
     """A namespaced policy."""
-    return _policy(read(spec, NAMESPACED, report, _MISPLACED | _GLOBAL_ONLY), "NetworkPolicy", metadata, report)
+    return namespaced(spec, NAMESPACED, "NetworkPolicy", metadata, report)
 
 
 def global_network_policy(spec: Mapping, metadata: Metadata, report: Report) -> Policy:
+    """A policy of the whole cluster."""
+    return of_cluster(spec, GLOBAL, "GlobalNetworkPolicy", metadata, report)
+
+
+def namespaced(spec: Mapping, fields: Fields, kind: str, metadata: Metadata, report: Report) -> Policy:
+    """A policy of a namespace, enforced or staged."""
+    return _policy(read(spec, fields, report, _MISPLACED | _GLOBAL_ONLY), kind, metadata, report)
+
+
+def of_cluster(spec: Mapping, fields: Fields, kind: str, metadata: Metadata, report: Report) -> Policy:
     """A policy of the whole cluster; what only host endpoints know is not supported yet."""
-    values = read(spec, GLOBAL, report, _MISPLACED)
+    values = read(spec, fields, report, _MISPLACED)
     _check_stages(values, spec, report)
     for attribute, (field, code, hint) in _NOT_YET.items():
         if values.pop(attribute, False):
             report.error(code, find(spec, field) or spec, f"{field}: true is not supported yet", hint=hint)
-    return _policy(values, "GlobalNetworkPolicy", metadata, report)
+    return _policy(values, kind, metadata, report)
 
 
 def _policy(values: dict[str, object], kind: str, metadata: Metadata, report: Report) -> Policy:
@@ -94,14 +106,7 @@ def _policy(values: dict[str, object], kind: str, metadata: Metadata, report: Re
     make: Callable[..., Policy] = Policy
     policy = make(**values, kind=kind, metadata=metadata, place=report.place(report.root))
     ingress, egress = governed(types, policy.ingress, policy.egress)
-    return make(
-        **values,
-        kind=kind,
-        metadata=metadata,
-        place=policy.place,
-        governs_ingress=ingress,
-        governs_egress=egress,
-    )
+    return replace(policy, governs_ingress=ingress, governs_egress=egress)
 
 
 def governed(types: object, ingress: tuple[Rule, ...], egress: tuple[Rule, ...]) -> tuple[bool, bool]:

@@ -13,6 +13,7 @@ _TABLE = {
     "namespace": Field("namespace", name("R019", limit=MAX_NAME)),
 }
 _EXCLUSIVE = ("serviceAccounts", "namespaceSelector", "selector", "notSelector", "nets", "notNets")
+_OF_CLUSTER = ("GlobalNetworkPolicy", "StagedGlobalNetworkPolicy")
 _WRONG_SIDE = {("source", "egress"), ("destination", "ingress")}
 
 
@@ -37,5 +38,5 @@ def check_services(rule: Node, side: str, direction: str, report: Report) -> Non
         other = find(entity, field)
         if side == "destination" and other is not None and other.value:
             report.error("R017", other, f"destination {field} cannot stand beside services")
-    if report.kind == "GlobalNetworkPolicy" and not getattr(find(place, "namespace"), "value", ""):
-        report.error("R021", place, "services of a GlobalNetworkPolicy need a namespace", field="namespace")
+    if report.kind in _OF_CLUSTER and not getattr(find(place, "namespace"), "value", ""):
+        report.error("R021", place, f"services of a {report.kind} need a namespace", field="namespace")

@@ -11,7 +11,7 @@ from calicod.resources.load import load
 
 FILE = Path(__file__).parents[3] / "shared" / "vectors" / "validator.json"
 CASES: list[dict[str, Any]] = json.loads(FILE.read_text())["cases"] if FILE.exists() else []
-WAITING = {"N002": "staged kinds", "N004": "applyOnForward", "N005": "preDNAT", "N006": "doNotTrack"}
+WAITING = {"N004": "applyOnForward", "N005": "preDNAT", "N006": "doNotTrack"}
 DECIDED = {"http-not-enforced": "D9: http without the application layer"}
 
 needs_vectors = pytest.mark.skipif(not CASES, reason=f"no vectors at {FILE}: they are not part of the repository")

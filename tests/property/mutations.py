@@ -25,6 +25,37 @@ OTHERS = (
             "defaultEndpointToHostAction": "Accept",
         },
     },
+    {
+        "apiVersion": CALICO,
+        "kind": "StagedGlobalNetworkPolicy",
+        "metadata": {"name": "try"},
+        "spec": {"stagedAction": "Learn", "order": 5, "selector": "has(a)", "ingress": [{"action": "Deny"}]},
+    },
+    {
+        "apiVersion": CALICO,
+        "kind": "StagedNetworkPolicy",
+        "metadata": {"name": "gone", "namespace": "prod"},
+        "spec": {"stagedAction": "Delete", "tier": "sec"},
+    },
+    {
+        "apiVersion": CALICO,
+        "kind": "StagedKubernetesNetworkPolicy",
+        "metadata": {"name": "web", "namespace": "prod"},
+        "spec": {
+            "podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [
+                {
+                    "from": [
+                        {"namespaceSelector": {"matchLabels": {"team": "a"}}, "podSelector": {}},
+                        {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+                    ],
+                    "ports": [{"port": 80, "endPort": 90}, {"protocol": "UDP", "port": "dns"}],
+                }
+            ],
+            "egress": [{}],
+        },
+    },
     {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "prod", "labels": {"team": "a"}}},
     {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web", "namespace": "prod"}},
     {"apiVersion": CALICO, "kind": "TierList", "items": [{"metadata": {"name": "t"}, "spec": {"order": 5}}]},

@@ -15,7 +15,7 @@ from calicod.resources.snapshot import snapshot
 from tests.property import mutations
 
 PAGES = {page.stem for page in (Path(__file__).parents[2] / "docs" / "diagnostics").glob("*.md")}
-FREE = {"labels", "annotations", "labelsToApply"}
+FREE = {"labels", "annotations", "labelsToApply", "matchLabels"}
 """Mappings whose keys are the user's own."""
 
 seeds = st.integers(0, 2**64).map(Random)

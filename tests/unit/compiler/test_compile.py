@@ -202,3 +202,27 @@ def test_the_ruleset_survives_its_serialisation():
     enforcement = Enforcement(revision=1, ruleset=compiled)
 
     assert decode(encode(enforcement)) == enforcement
+
+
+def test_a_staged_policy_stands_in_its_tier_in_order_and_is_marked():
+    staged = replace(policy("s", order=1.0), kind="StagedGlobalNetworkPolicy", staged_action="Set")
+    compiled = ruleset(policy("p", order=2.0), policy("b", order=0.0), staged, workload())
+
+    (step,) = compiled.programs[compiled.workloads[0].ingress].tiers
+    assert [(compiled.policies[i].name, compiled.policies[i].staged) for i in step.policies] == [
+        ("b", False),
+        ("s", True),
+        ("p", False),
+    ]
+
+
+def test_a_staged_policy_that_governs_nobody_is_marked_too():
+    staged = replace(policy("s", selector="has(x)"), kind="StagedGlobalNetworkPolicy", staged_action="Learn")
+
+    assert [p.staged for p in ruleset(staged, workload()).policies] == [True]
+
+
+def test_a_staged_removal_is_not_in_the_ruleset():
+    staged = replace(policy("s", tier="ghost"), kind="StagedGlobalNetworkPolicy", staged_action="Delete")
+
+    assert ruleset(staged, workload()) == ruleset(workload())

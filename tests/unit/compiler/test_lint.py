@@ -1,6 +1,7 @@
 """Each warning, and that the usual gives none."""
 
 import pytest
+from msgspec.structs import replace
 
 from calicod.errors import Severity
 from calicod.resources.kinds import FelixConfiguration, Metadata
@@ -63,3 +64,14 @@ def test_what_is_usual_gives_no_warning():
 
 def test_endpoints_of_other_nodes_are_their_own_business():
     assert codes(workload("w", node="n2", addresses=()), host("h", node="n2", profiles=("gone",))) == []
+
+
+def test_a_staged_policy_of_a_tier_that_does_not_exist_would_be_enforced_last():
+    staged = replace(policy(tier="ghost"), kind="StagedGlobalNetworkPolicy", staged_action="Set")
+    (found,) = compilation(staged).diagnostics
+
+    assert found.message == 'tier "ghost" does not exist: the policy would be enforced after all tiers that do'
+
+
+def test_the_tier_of_a_staged_removal_does_not_matter():
+    assert codes(replace(policy(tier="ghost"), kind="StagedGlobalNetworkPolicy", staged_action="Delete")) == []

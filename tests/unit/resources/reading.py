@@ -9,7 +9,13 @@ from typing import NamedTuple
 from calicod.errors import Diagnostic, Severity
 from calicod.resources.load import Loaded, load
 
-NAMESPACED = {"NetworkPolicy", "NetworkSet", "WorkloadEndpoint"}
+NAMESPACED = {
+    "NetworkPolicy",
+    "NetworkSet",
+    "StagedKubernetesNetworkPolicy",
+    "StagedNetworkPolicy",
+    "WorkloadEndpoint",
+}
 MARK = "«"
 
 

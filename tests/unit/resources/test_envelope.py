@@ -3,7 +3,7 @@
 import pytest
 
 from calicod.errors import Severity
-from calicod.resources.envelope import KINDS, KUBERNETES, LATER, STAGED, WITHOUT_EFFECT
+from calicod.resources.envelope import KINDS, KUBERNETES, LATER, WITHOUT_EFFECT
 from calicod.resources.load import load
 from tests.unit.resources.reading import Finding, found
 
@@ -23,14 +23,6 @@ def test_a_kind_of_calicos_is_read(kind):
     written = document(kind) + f"spec: {NEEDED.get(kind, '{}')}\n"
 
     assert [resource.kind for resource in load(written, "f.yaml").resources] == [kind]
-
-
-@pytest.mark.parametrize("kind", STAGED)
-@pytest.mark.parametrize("spec", ["", "spec: {stagedAction: Set, ingress: [{action: Deny}]}\n"])
-def test_a_staged_kind_is_not_supported_yet(kind, spec):
-    told = Finding("N002", "kind", "staged policies change no verdict: leave them out")
-
-    assert found(document(f"«{kind}") + spec) == [told]
 
 
 @pytest.mark.parametrize("kind", LATER)

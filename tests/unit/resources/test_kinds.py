@@ -27,6 +27,7 @@ NAMED = Metadata(name="x", namespace="ns", labels={"a": "b"})
 SIDE = EntityRule(selector=parse("a == 'b'"), ports=("http",), service_accounts=ServiceAccountMatch(("s",)))
 EVERY_KIND = [
     Policy(kind="NetworkPolicy", metadata=NAMED, ingress=(Rule(action=Action.PASS, source=SIDE),), order=1.5),
+    Policy(kind="StagedNetworkPolicy", metadata=NAMED, staged_action="Set"),
     Tier(metadata=NAMED, default_action=Action.PASS),
     NetworkSet(kind="GlobalNetworkSet", metadata=NAMED),
     HostEndpoint(metadata=NAMED, node="n", expected_ips=(bytes(4),)),
@@ -54,6 +55,16 @@ def test_the_tier_is_no_part_of_the_identity():
     one, two = (Policy(kind="GlobalNetworkPolicy", metadata=Metadata(name="p"), tier=tier) for tier in ("a", "b"))
 
     assert identity(one) == identity(two) == ("GlobalNetworkPolicy", "", "p")
+
+
+@pytest.mark.parametrize(
+    ("action", "staged", "suppressed"),
+    [("", False, False), ("Set", True, False), ("Learn", True, False), ("Ignore", True, False), ("Delete", True, True)],
+)
+def test_the_staged_action_says_whether_a_policy_is_enforced_or_evaluated(action, staged, suppressed):
+    policy = Policy(kind="any", metadata=NAMED, staged_action=action)
+
+    assert (policy.is_staged, policy.is_suppressed) == (staged, suppressed)
 
 
 def test_a_side_without_criteria_is_anyone():
