@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from calicod.engine.cluster import Cluster, join
 from calicod.engine.flat import Flat, flatten
 from calicod.engine.path import EXEMPT_VERDICTS, Path, Stage, exempt, exempted, find, suspects
+from calicod.engine.pending import foretold, has_staged
 from calicod.engine.result import DOWN, Result, combine
 from calicod.fields.bounded import Bounded
 from calicod.fields.field import Index
@@ -60,7 +61,7 @@ class BitmapEngine:
         same = former is not None and former.ruleset.ip_sets == ruleset.ip_sets
         self.sets: Sets = former.sets if former is not None and same else Sets(ruleset.ip_sets)
         self._paths: Bounded[tuple[Hook, str, str], Decide] = Bounded(MAX_WAYS)
-        self._runners: dict[tuple[int, Direction], Run] = {}
+        self._runners: dict[tuple[int, Direction, bool], Run] = {}
         self._cluster: Cluster | None = None
         self._known: dict[int, Decide] = {}
         self._judges = 0
@@ -95,14 +96,19 @@ class BitmapEngine:
             fixed = path.fixed
             return lambda _: fixed
         self._judges += 1
-        return judge(self._judges, path, self.ruleset, [self._run_of(stage) for stage in path.stages], self._memory)
+        runs = [self._run_of(stage) for stage in path.stages]
+        if not has_staged(self.ruleset, path):
+            return judge(self._judges, path, self.ruleset, runs, self._memory)
+        staged = [self._run_of(stage, pending=True) for stage in path.stages]
+        return foretelling_judge(self._judges, path, self.ruleset, (runs, staged), self._memory)
 
-    def _run_of(self, stage: Stage) -> Run:
+    def _run_of(self, stage: Stage, *, pending: bool = False) -> Run:
         if not stage.active:
             return lambda _: DOWN
-        key = (stage.program, stage.direction)
+        key = (stage.program, stage.direction, pending)
         if key not in self._runners:
-            flat = flatten(self.ruleset, self.ruleset.programs[stage.program], stage.direction)
+            program = self.ruleset.programs[stage.program]
+            flat = flatten(self.ruleset, program, stage.direction, pending=pending)
             self._runners[key] = runner(len(self._runners), flat, self.sets, self._memory)
         return self._runners[key]
 
@@ -133,6 +139,41 @@ def judge(number: int, path: Path, ruleset: RuleSet, runs: list[Run], memory: Me
         return found[0] if found is not None else make(both, result, last)
 
     return decide
+
+
+def foretelling_judge(
+    number: int, path: Path, ruleset: RuleSet, runs: tuple[list[Run], list[Run]], memory: Memory
+) -> Decide:
+    """The same for a path with staged policies: `runs` as they are enforced, and as they would be."""
+    suspicious, made = suspects(path), memory.made
+    early = {reason: exempted(path, reason) for reason in EXEMPT_VERDICTS}
+    enforced, staged = runs
+
+    def decide(packet: Packet) -> Decision:
+        if packet.fragment or packet.protocol in suspicious:
+            reason = exempt(path, packet, ruleset)
+            if reason is not None:
+                return early[reason]
+        results, would = through(enforced, packet), through(staged, packet)
+        key = (number, len(results), *map(id, results), *map(id, would))
+        found = made.get(key)
+        if found is None:
+            decision = foretold(combine(path, results), combine(path, would))
+            found = made.keep(key, (decision, (*results, *would)))
+        return found[0]
+
+    return decide
+
+
+def through(runs: list[Run], packet: Packet) -> tuple[Result, ...]:
+    """Stage after stage, until one denies."""
+    results = []
+    for run in runs:
+        result = run(packet)
+        results.append(result)
+        if result.verdict is not Verdict.ACCEPT:
+            break
+    return tuple(results)
 
 
 def runner(number: int, flat: Flat, sets: Sets, memory: Memory) -> Run:

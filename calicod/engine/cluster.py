@@ -4,9 +4,10 @@ Law: endpoints are found by address alone, workloads before hosts; of several wi
 endpoint sends to itself never leaves it and is not judged.
 """
 
-import msgspec
+from msgspec.structs import replace
 
 from calicod.engine.path import UNJUDGED, Path, egress, ingress, into_host, open_path, out_of_host
+from calicod.engine.pending import chained, joined
 from calicod.model.decision import Decision
 from calicod.model.verdict import Verdict
 from calicod.packet.value import Packet
@@ -42,10 +43,12 @@ class Cluster:
 
 def join(first: Decision, second: Decision) -> Decision:
     """The decision of both sides: the first denial, else the second, told with the way through both."""
-    if first.verdict is not Verdict.ACCEPT or second is UNJUDGED.fixed:
+    if second is UNJUDGED.fixed:
         return first
     if first is UNJUDGED.fixed:
         return second
-    behind = (text.partition("|")[2] for text in second.trace)
-    numbered = (f"{number}|{text}" for number, text in enumerate(behind, len(first.trace)))
-    return msgspec.structs.replace(second, trace=(*first.trace, *numbered), logged=(*first.logged, *second.logged))
+    pending = joined(first, second)
+    if first.verdict is not Verdict.ACCEPT:
+        return first if pending == first.pending else replace(first, pending=pending)
+    trace, logged = chained(first.trace, second.trace), (*first.logged, *second.logged)
+    return replace(second, trace=trace, logged=logged, pending=pending)

@@ -1,11 +1,12 @@
 """A program as one list of rules, tiers and profiles and all: bit n is entry n.
 
-Law: every tier that has enforced policies ends in an entry that always matches, and so does the list: a packet always
+Law: every tier that has policies to ask ends in an entry that always matches, and so does the list: a packet always
 finds a lowest bit. A Pass goes on behind its tier's last entry, a profile's behind the profile.
 """
 
 import msgspec
 
+from calicod.engine.pending import blamed, participants
 from calicod.engine.result import DEFAULT_ACTION, NO_PROFILE, Result, decided, default_reference, hit, rule_reference
 from calicod.model.action import Action
 from calicod.model.hook import Direction
@@ -61,17 +62,17 @@ class Flat(msgspec.Struct, frozen=True):
 Entry = tuple[CompiledRule, CompiledPolicy | None, int]
 
 
-def flatten(ruleset: RuleSet, program: Program, direction: Direction) -> Flat:
-    """The list of a program for one direction."""
+def flatten(ruleset: RuleSet, program: Program, direction: Direction, *, pending: bool = False) -> Flat:
+    """The list of a program for one direction; `pending`: as if its staged policies were enforced."""
     entries: list[Entry] = []
     for tier in program.tiers:
-        enforced = [ruleset.policies[i] for i in tier.policies if not ruleset.policies[i].staged]
-        if not enforced:
+        asked = participants(ruleset, tier, pending=pending)
+        if not asked:
             continue
-        block = [(rule, policy) for policy in enforced for rule in rules_of(policy, direction)]
+        block = [(rule, policy) for policy in asked for rule in rules_of(policy, direction)]
         onwards = len(entries) + len(block) + 1
         entries += [(rule, policy, onwards) for rule, policy in block]
-        entries.append((TIER_END if tier.default_deny else TIER_PASS, enforced[-1], onwards))
+        entries.append((TIER_END if tier.default_deny else TIER_PASS, blamed(asked, pending=pending), onwards))
     for index in program.profiles:
         profile = ruleset.policies[index]
         rules = rules_of(profile, direction)

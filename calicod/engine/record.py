@@ -10,6 +10,7 @@ import msgspec
 from calicod.engine.path import Path, Stage
 from calicod.engine.result import Result
 from calicod.fields.field import Field
+from calicod.model.decision import Decision
 from calicod.ruleset.program import CompiledPolicy, CompiledRule, TierStep
 
 
@@ -32,9 +33,10 @@ class StageEnded(msgspec.Struct, frozen=True):
 
 
 class TierBegun(msgspec.Struct, frozen=True):
-    """The enforced policies of a tier come next."""
+    """The policies of a tier that are asked come next: `asked` of them."""
 
     tier: TierStep
+    asked: int
 
 
 class PolicyAsked(msgspec.Struct, frozen=True):
@@ -57,7 +59,19 @@ class TierEnded(msgspec.Struct, frozen=True):
     denies: bool
 
 
-Step = PathTaken | StageBegun | TierBegun | PolicyAsked | RuleTried | TierEnded | StageEnded
+class PendingBegun(msgspec.Struct, frozen=True):
+    """What the staged policies of the path would do comes next: stages, tiers and rules as if they were enforced."""
+
+
+class PendingEnded(msgspec.Struct, frozen=True):
+    """`would`: the decision, if they were."""
+
+    would: Decision
+
+
+Step = (
+    PathTaken | StageBegun | TierBegun | PolicyAsked | RuleTried | TierEnded | StageEnded | PendingBegun | PendingEnded
+)
 Note = Callable[[Step], None]
 
 

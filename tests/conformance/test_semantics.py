@@ -13,6 +13,7 @@ from tests.conformance.judge import Judge, read
 FOLDER = Path(__file__).parent / "semantics"
 BASE = yaml.safe_load((FOLDER / "base.yaml").read_text())
 Case = Mapping[str, Any]
+TOLD = ("expect", "reason", "policy", "rule", "logged", "pending", "pending-trace")
 
 
 def cases() -> list[Case]:
@@ -30,7 +31,6 @@ REFUSED = [case for case in CASES if "refused" in case]
 
 WAITING = {
     "Kubernetes policies": {"E6", *(f"B{number}" for number in range(14, 20))},
-    "staged policies": {"E8", "B9"},
     "applyOnForward": {"E23", "E24", "E25", "B24", "B26"},
     "preDNAT and doNotTrack": {"E29", "E30", "B29", "B30", "B31"},
     "the kernel's part, proved with real packets in tests/netns": {"B32", "B33"},
@@ -51,6 +51,8 @@ def told(decision: Decision, fields: Case) -> dict[str, object]:
         "policy": policy.name if policy else None,
         "rule": policy.rule if policy else None,
         "logged": len(decision.logged),
+        "pending": decision.pending.verdict.value if decision.pending else None,
+        "pending-trace": list(decision.pending.trace) if decision.pending else None,
     }
     return {name: value for name, value in everything.items() if name in fields}
 
@@ -61,7 +63,7 @@ def test_a_packet_meets_the_fate_that_the_sentence_says(case: Case):
     assert given.reasons == {}
     judge = Judge(given)
     for fields in case["packets"]:
-        expected = {name: fields[name] for name in ("expect", "reason", "policy", "rule", "logged") if name in fields}
+        expected = {name: fields[name] for name in TOLD if name in fields}
         packet = {**BASE["flows"][fields["flow"]], **{n: v for n, v in fields.items() if n not in {"flow", *expected}}}
 
         assert told(judge.decide(packet), fields) == expected, packet

@@ -62,6 +62,10 @@ PLACES = [
 ]
 
 
+STAGED = 0.4
+"""How many policies may be staged."""
+
+
 class Forge:
     """Makes things of one cluster."""
 
@@ -175,8 +179,12 @@ class Forge:
     def policy(self) -> kinds.Policy:
         """A policy of any tier, also of one that does not exist."""
         namespace = self.one("", "", "x", "y")
+        kind = "NetworkPolicy" if namespace else "GlobalNetworkPolicy"
+        staged = self.one("", "", "Set", "Learn", "Ignore", "Delete") if self.random.random() < STAGED else ""
+        kind = f"Staged{kind}" if staged else kind
         return kinds.Policy(
-            kind="NetworkPolicy" if namespace else "GlobalNetworkPolicy",
+            kind=kind,
+            staged_action=staged,
             metadata=Metadata(name=self.one("a", "a-b", "b", "c"), namespace=namespace),
             tier=self.one("default", "default", "t", "ghost", "kube-baseline"),
             order=self.one(None, 1.0, 2.0, -1.0),

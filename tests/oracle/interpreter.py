@@ -31,11 +31,15 @@ Endpoint = kinds.WorkloadEndpoint | kinds.HostEndpoint
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Whether the packet passes, why, and the deciding rule: kind, namespace, name, index (-1: the end of a tier)."""
+    """Whether the packet passes, why, and the deciding rule: kind, namespace, name, index (-1: the end of a tier).
+
+    `hits`: hit strings (6.3) without their numbers.
+    """
 
     allow: bool
     reason: str
     rule: tuple[str, str, str, int] | None = None
+    hits: tuple[str, ...] = ()
 
 
 PASSED = Answer(allow=True, reason="no-endpoint")
@@ -56,7 +60,9 @@ class Interpreter:
         self.node = node
         self.interfaces = tuple(interfaces)
         resources = tuple(resources)
-        self.policies = [r for r in resources if isinstance(r, kinds.Policy)]
+        self.policies = [r for r in resources if isinstance(r, kinds.Policy) and r.staged_action != "Delete"]
+        self.enforces_staged = False
+        self.met_staged = False
         self.profiles = {r.metadata.name: r for r in resources if isinstance(r, kinds.Profile)}
         self.tiers = dict(BUILT_IN)
         for r in resources:
@@ -160,7 +166,8 @@ class Interpreter:
     def run(self, endpoint: Endpoint, direction: str, packet: Packet) -> Answer:
         """Tiers in order, profiles in order, deny."""
         labels = self.labels(endpoint)
-        mine = [p for p in self.policies if self.governs(p, labels, direction)]
+        mine = self.taking_part(labels, direction)
+        hits: list[str] = []
         names = {*self.tiers, *(p.tier for p in self.policies)}
         ghost = (0.0, True)
         order = sorted(names, key=lambda n: (n not in self.tiers, self.tiers.get(n, ghost)[0], n.encode()))
@@ -171,12 +178,30 @@ class Interpreter:
             found = self.first(inside, direction, packet)
             if found is not None:
                 policy, index, action = found
+                hits.append(hit(name, policy, action, index))
                 if action is Action.PASS:
                     continue
-                return Answer(action is Action.ALLOW, "rule", (*key(policy), index))
-            if self.tiers.get(name, ghost)[1]:
-                return Answer(allow=False, reason="end-of-tier", rule=(*key(inside[-1]), -1))
-        return self.by_profiles(endpoint, direction, packet)
+                return Answer(action is Action.ALLOW, "rule", (*key(policy), index), tuple(hits))
+            # 6.3: told of the last enforced policy; in the pending trace of the first that did not match
+            told = inside[0] if self.enforces_staged else inside[-1]
+            denies = self.tiers.get(name, ghost)[1]
+            hits.append(hit(name, told, Action.DENY if denies else Action.PASS, -1))
+            if denies:
+                return Answer(allow=False, reason="end-of-tier", rule=(*key(told), -1), hits=tuple(hits))
+        return self.by_profiles(endpoint, direction, packet, hits)
+
+    def taking_part(self, labels: Mapping[str, str], direction: str) -> list[kinds.Policy]:
+        """1.5: staged policies are evaluated only where one asks what they would do."""
+        mine = [p for p in self.policies if self.governs(p, labels, direction)]
+        self.met_staged = self.met_staged or any(p.kind.startswith("Staged") for p in mine)
+        return [p for p in mine if self.enforces_staged or not p.kind.startswith("Staged")]
+
+    def pending(self, packet: Packet, hook: str, inbound: str, outbound: str) -> Answer | None:
+        """6.3: the answer if staged policies were enforced; None where none of them takes part."""
+        self.enforces_staged, self.met_staged = True, False
+        answer = self.judge(packet, hook, inbound, outbound)
+        self.enforces_staged = False
+        return answer if self.met_staged else None
 
     def first(
         self, policies: Iterable[kinds.Policy], direction: str, packet: Packet
@@ -188,21 +213,27 @@ class Interpreter:
                     return policy, index, rule.action
         return None
 
-    def by_profiles(self, endpoint: Endpoint, direction: str, packet: Packet) -> Answer:
+    def by_profiles(self, endpoint: Endpoint, direction: str, packet: Packet, hits: list[str]) -> Answer:
         """A profile that is not there denies; a Pass goes on with the next one (D10)."""
+
+        def answer(name: str, action: Action, index: int) -> Answer:
+            told = (*hits, f"__PROFILE__|pro:{name}|{action.value.lower()}|{index}")
+            return Answer(action is Action.ALLOW, "profile", ("Profile", "", name, index), told)
+
         for name in endpoint.profiles:
             profile = self.profiles.get(name)
             if name == "projectcalico-default-allow":
-                return Answer(allow=True, reason="profile", rule=("Profile", "", name, 0))
+                return answer(name, Action.ALLOW, 0)
             if profile is None:
-                return Answer(allow=False, reason="profile", rule=("Profile", "", name, 0))
+                return answer(name, Action.DENY, 0)
             for index, rule in enumerate(getattr(profile, direction)):
                 if rule.action is Action.LOG or not self.matches(rule, "", packet):
                     continue
                 if rule.action is Action.PASS:
+                    hits.append(f"__PROFILE__|pro:{name}|pass|{index}")
                     break
-                return Answer(rule.action is Action.ALLOW, "profile", ("Profile", "", name, index))
-        return Answer(allow=False, reason="no-profile")
+                return answer(name, rule.action, index)
+        return Answer(allow=False, reason="no-profile", hits=(*hits, "__PROFILE__|pro:|deny|-1"))
 
     # One rule (section 2)
 
@@ -337,12 +368,13 @@ class Interpreter:
 
     def through(self, stages: list[tuple[Endpoint, str]], packet: Packet) -> Answer:
         """D18: the first denial is final, else the last answer."""
-        answer = PASSED
+        answer, hits = PASSED, ()
         for endpoint, direction in stages:
-            answer = self.run(endpoint, direction, packet)
-            if not answer.allow:
-                return answer
-        return answer
+            self.taking_part(self.labels(endpoint), direction)  # one that nobody gets to has its staged policies too
+            if answer.allow:
+                answer = self.run(endpoint, direction, packet)
+                hits += answer.hits
+        return msgspec.structs.replace(answer, hits=hits)
 
     def to_host(self, packet: Packet, inbound: str) -> Answer:
         """From a workload: its egress policy, then the endpoint-to-host action; else the host endpoint."""
@@ -365,7 +397,8 @@ class Interpreter:
             return Answer(allow=False, reason="tunnel-from-workload")
         answer = self.run(workload, "egress", packet)
         action = str(self.felix.get("default_endpoint_to_host_action") or "Drop").lower()
-        return Answer(allow=False, reason="endpoint-to-host") if answer.allow and action == "drop" else answer
+        refused = Answer(allow=False, reason="endpoint-to-host", hits=answer.hits)
+        return refused if answer.allow and action == "drop" else answer
 
     def from_host(self, packet: Packet, outbound: str) -> Answer:
         """4.8: the host reaches its workloads unjudged."""
@@ -472,6 +505,21 @@ def policy_order(policy: kinds.Policy) -> tuple[bool, float, bytes]:
     """4.1: no order is last; then the text `name/namespace/kind`."""
     text = f"{policy.metadata.name}/{policy.metadata.namespace}/{policy.kind}".encode()
     return policy.order is None, policy.order or 0.0, text
+
+
+SHORT = {
+    "NetworkPolicy": "np",
+    "GlobalNetworkPolicy": "gnp",
+    "StagedNetworkPolicy": "snp",
+    "StagedGlobalNetworkPolicy": "sgnp",
+    "StagedKubernetesNetworkPolicy": "sknp",
+}
+
+
+def hit(tier: str, policy: kinds.Policy, action: Action, index: int) -> str:
+    """6.3: a policy hit string without its number."""
+    _, namespace, name = key(policy)
+    return f"{tier}|{SHORT[policy.kind]}:{namespace}{'/' * bool(namespace)}{name}|{action.value.lower()}|{index}"
 
 
 def key(policy: kinds.Policy) -> tuple[str, str, str]:

@@ -53,7 +53,7 @@ def test_every_index_of_a_ruleset_is_one_of_its_own(resources):
 def test_a_policy_runs_on_exactly_the_endpoints_that_its_selector_matches(resources):
     present = snapshot(resources)
     compiled = compile(present, None).ruleset
-    governing = [p for p in present.policies if p.governs_egress]
+    governing = [p for p in present.policies if p.governs_egress and not p.is_suppressed]
     selectors = {(p.kind, p.metadata.namespace, p.metadata.name): policy_selector(p) for p in governing}
 
     for endpoint in endpoints(compiled):

@@ -1,6 +1,8 @@
+from msgspec.structs import replace
+
 from calicod.engine.cluster import Cluster, join
 from calicod.engine.path import UNJUDGED
-from calicod.model.decision import Decision
+from calicod.model.decision import Decision, Pending
 from calicod.model.network import parse_address
 from calicod.model.protocol import TCP
 from calicod.model.verdict import Reason, Verdict
@@ -75,3 +77,25 @@ def test_the_second_side_answers_for_both_and_its_hits_are_numbered_on():
 
     assert (joined.verdict, joined.reporter) == (Verdict.DROP, "dst")
     assert joined.trace == ("0|t|gnp:a|pass|0", "1|t|gnp:b|allow|0", "2|t|gnp:c|deny|0")
+
+
+def test_pending_is_joined_from_both_sides_and_ends_with_the_first_that_would_deny():
+    tried = replace(FIRST, pending=Pending(Verdict.ACCEPT, ("0|t|sgnp:s|allow|0",)))
+    stopped = replace(FIRST, pending=Pending(Verdict.DROP, ("0|t|sgnp:s|deny|0",)))
+    arriving = replace(SECOND, pending=Pending(Verdict.ACCEPT, ("0|t|sgnp:d|allow|0",)))
+
+    assert join(tried, SECOND).pending == Pending(Verdict.DROP, ("0|t|sgnp:s|allow|0", "1|t|gnp:c|deny|0"))
+    assert join(stopped, arriving).pending == stopped.pending
+    assert join(FIRST, arriving).pending == Pending(Verdict.ACCEPT, (*FIRST.trace, "2|t|sgnp:d|allow|0"))
+    assert join(FIRST, SECOND).pending is None
+
+
+def test_staged_policies_of_the_second_side_count_though_the_first_refuses():
+    refused = replace(SECOND, pending=Pending(Verdict.ACCEPT, ("0|t|sgnp:s|allow|0",)))
+    arriving = replace(FIRST, pending=Pending(Verdict.DROP, ("0|t|sgnp:d|deny|0",)))
+
+    joined = join(refused, arriving)
+
+    assert (joined.verdict, joined.trace) == (Verdict.DROP, SECOND.trace)
+    assert joined.pending == Pending(Verdict.DROP, ("0|t|sgnp:s|allow|0", "1|t|sgnp:d|deny|0"))
+    assert join(SECOND, arriving).pending == Pending(Verdict.DROP, SECOND.trace)

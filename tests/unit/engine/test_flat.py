@@ -72,3 +72,12 @@ def test_each_direction_has_its_own_list():
 
     assert len(flat(Tier("default", both)).rules) == 3
     assert len(flat(Tier("default", both), direction=Direction.EGRESS).rules) == 4
+
+
+def test_as_if_enforced_staged_policies_have_entries_and_the_first_policy_is_told_of_the_end():
+    staged = policy(rule("Deny"), name="s", kind="StagedGlobalNetworkPolicy", staged=True)
+    rules = ruleset(Tier("sec", staged, policy(rule("Allow"), name="a")))
+    found = flatten(rules, rules.programs[0], Direction.INGRESS, pending=True)
+
+    assert [p.name for p in found.policies[:3]] == ["s", "a", "s"]
+    assert found.result((2,)).hits == ("default|sgnp:s|deny|-1",)

@@ -1,6 +1,8 @@
 from calicod.engine.linear import LinearEngine
 from calicod.engine.record import (
     PathTaken,
+    PendingBegun,
+    PendingEnded,
     PolicyAsked,
     RuleTried,
     StageBegun,
@@ -73,6 +75,13 @@ def test_every_step_is_noted_in_the_order_it_is_taken():
         RuleTried,
         TierEnded,
         StageEnded,
+        PendingBegun,
+        StageBegun,
+        TierBegun,
+        PolicyAsked,
+        TierEnded,
+        StageEnded,
+        PendingEnded,
     ]
     assert noted[7] == TierEnded(POLICY, denies=True)
 
@@ -89,6 +98,7 @@ def test_a_rule_is_noted_with_the_fields_that_did_not_match():
 
 def test_nothing_is_noted_behind_the_rule_that_decides():
     noted = steps(UDP)
+    noted = noted[: noted.index(PendingBegun())]
 
     assert isinstance(noted[-1], StageEnded)
     assert noted[-1].result.verdict is Verdict.ACCEPT
@@ -96,7 +106,11 @@ def test_nothing_is_noted_behind_the_rule_that_decides():
 
 
 def test_a_tier_whose_policies_are_all_staged_is_not_begun():
-    assert [step.tier.name for step in steps(TCP) if isinstance(step, TierBegun)] == ["default"]
+    noted = steps(TCP)
+    pending = noted.index(PendingBegun())
+
+    assert [step.tier.name for step in noted[:pending] if isinstance(step, TierBegun)] == ["default"]
+    assert [(step.tier.name, step.asked) for step in noted[pending:] if isinstance(step, TierBegun)] == [("staged", 1)]
 
 
 def test_the_answer_to_every_packet_is_noted_as_the_path_it_is():
