@@ -13,6 +13,8 @@ from calicod.engine.linear import LinearEngine
 from calicod.engine.path import UNJUDGED, Path, Stage
 from calicod.engine.record import (
     PathTaken,
+    PendingBegun,
+    PendingEnded,
     PolicyAsked,
     RuleTried,
     StageBegun,
@@ -53,6 +55,7 @@ class PolicyAccount(msgspec.Struct):
     line: int
     rules: list[RuleAccount]
     untried: int = 0
+    staged: bool = False
 
 
 class TierAccount(msgspec.Struct):
@@ -77,23 +80,32 @@ class StageAccount(msgspec.Struct):
     reason: str = ""
 
 
+class PendingAccount(msgspec.Struct):
+    """What would become of a packet if the staged policies on its way were enforced, and why."""
+
+    verdict: str
+    why: str
+    stages: list[StageAccount]
+
+
 class Account(msgspec.Struct):
     """What became of a packet. `unasked`: the endpoints that were not asked any more, or not at all.
 
-    `notes`: what else there is to know, in words.
+    `notes`: what else there is to know, in words. `pending` None: no staged policy is on its way.
     """
 
     stages: list[StageAccount]
     unasked: list[str]
     notes: list[str]
     why: str
+    pending: PendingAccount | None = None
 
 
 WHY: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.RULE: "{rule} of {policy} ({place}) says so",
         Reason.END_OF_TIER: "no rule of the tier {tier} matches, and what a tier with policies for an endpoint does not"
-        " allow it refuses; the last of them is {policy} ({place})",
+        " allow it refuses; the {blamed} of them is {policy} ({place})",
         Reason.PROFILE: "no policy decided, and {rule} of {policy} ({place}) says so",
         Reason.NO_PROFILE: "no policy decided, and no profile of {endpoint} allows it",
         Reason.UNKNOWN_INTERFACE: "a workload interface without an endpoint: nothing passes until it has one",
@@ -129,7 +141,29 @@ def account(steps: Iterable[Step], engine: LinearEngine, packet: Packet, decisio
         if (stage.endpoint, stage.direction.value) not in reached
     ]
     notes = unjudged_sides(scribe.paths, packet) + (homes(engine.ruleset) if decision.reason in HOMELESS else [])
-    return Account(scribe.stages, unasked, notes, why(decision, packet))
+    return Account(scribe.stages, unasked, notes, why(decision, packet), pending_account(scribe, decision))
+
+
+def pending_account(scribe: "Scribe", decision: Decision) -> PendingAccount | None:
+    """The account of the pending evaluation: why, says the last side with staged policies, if it is what counts.
+
+    Else another side does: the one that decides today, or one that today nobody asks, told by its hit.
+    """
+    if decision.pending is None:
+        return None
+    verdict, trace = decision.pending.verdict, decision.pending.trace
+    if scribe.would and scribe.would[-1].verdict is verdict:
+        reason = why(scribe.would[-1], scribe.packet, "first")
+    elif behind_number(trace) == behind_number(decision.trace):
+        reason = why(decision, scribe.packet)
+    else:
+        reason = f"{behind_number(trace)} says so"
+    return PendingAccount(verdict.value, reason, scribe.pending)
+
+
+def behind_number(trace: tuple[str, ...]) -> str:
+    """The last hit string of a trace, without its number."""
+    return trace[-1].partition("|")[2] if trace else ""
 
 
 def unjudged_sides(paths: list[Path], packet: Packet) -> list[str]:
@@ -176,7 +210,10 @@ class Scribe:
         self.engine = engine
         self.packet = packet
         self.paths: list[Path] = []
-        self.stages: list[StageAccount] = []
+        self.asked: list[StageAccount] = []
+        self.pending: list[StageAccount] = []
+        self.would: list[Decision] = []
+        self.stages = self.asked
         self._policies: list[PolicyAccount] = []
 
     def write(self, step: Step) -> None:
@@ -186,22 +223,28 @@ class Scribe:
                 self.paths.append(path)
             case StageBegun(stage):
                 self.begin(stage)
-            case TierBegun(tier):
-                enforced = [i for i in tier.policies if not self.engine.ruleset.policies[i].staged]
-                self.stages[-1].tiers.append(TierAccount(tier.name, [], untried=len(enforced)))
+            case TierBegun(tier, asked):
+                self.stages[-1].tiers.append(TierAccount(tier.name, [], untried=asked))
             case PolicyAsked(policy):
                 self.ask(policy)
             case RuleTried(rule, missed):
                 told = tuple(field.tell(rule, self.packet, self.engine.sets) for field in missed)
                 place = rule.place
-                asked = self._policies[-1]
-                asked.rules.append(RuleAccount(rule.index, rule.action.value, place.file, place.line, not missed, told))
-                asked.untried -= 1
+                current = self._policies[-1]
+                current.rules.append(
+                    RuleAccount(rule.index, rule.action.value, place.file, place.line, not missed, told)
+                )
+                current.untried -= 1
             case TierEnded(_, denies):
                 self.stages[-1].tiers[-1].end = (Action.DENY if denies else Action.PASS).value
             case StageEnded(result):
                 self.stages[-1].verdict = result.verdict.value
                 self.stages[-1].reason = result.reason.value
+            case PendingBegun():
+                self.stages = self.pending
+            case PendingEnded(would):
+                self.would.append(would)
+                self.stages = self.asked
 
     def begin(self, stage: Stage) -> None:
         """The next endpoint."""
@@ -218,7 +261,9 @@ class Scribe:
         stage = self.stages[-1]
         rules = policy.ingress if stage.direction == Direction.INGRESS.value else policy.egress
         place = policy.place
-        asked = PolicyAccount(policy.kind, policy.namespace, policy.name, place.file, place.line, [], len(rules))
+        asked = PolicyAccount(
+            policy.kind, policy.namespace, policy.name, place.file, place.line, [], len(rules), policy.staged
+        )
         if policy.tier == PROFILE_TIER:
             self._policies = stage.profiles
         else:
@@ -229,7 +274,7 @@ class Scribe:
 
 
 def elsewhere(ruleset: RuleSet, stage: Stage) -> tuple[str, ...]:
-    """The enforced policies that the endpoint does not run in this direction."""
+    """The policies that the endpoint does not run in this direction."""
     program = ruleset.programs[stage.program]
     own = {index for tier in program.tiers for index in tier.policies}
     return tuple(
@@ -239,10 +284,11 @@ def elsewhere(ruleset: RuleSet, stage: Stage) -> tuple[str, ...]:
     )
 
 
-def why(decision: Decision, packet: Packet) -> str:
-    """Why it came to this, in a sentence for people."""
+def why(decision: Decision, packet: Packet, blamed: str = "last") -> str:
+    """Why it came to this, in a sentence for people. `blamed`: which policy of a tier its default action is told of."""
     policy, endpoint = decision.policy, decision.endpoint
     return WHY[decision.reason].format(
+        blamed=blamed,
         rule=f"rule {policy.rule}" if policy else "",
         place=place(policy.file, policy.line) if policy else "",
         policy=policy_title(policy.kind, policy.namespace, policy.name) if policy else "",

@@ -1,5 +1,7 @@
 """`calicod endpoints`: each endpoint of this node with its interface, addresses and policies in order."""
 
+from operator import add
+
 import click
 import msgspec
 
@@ -48,4 +50,5 @@ def lines(endpoint: EndpointState) -> list[str]:
 def order(policies: tuple[PolicyName, ...]) -> str:
     """Policies in order, with their tier."""
     names = (f"{p.tier}|{p.namespace}/{p.name}" if p.namespace else f"{p.tier}|{p.name}" for p in policies)
-    return " -> ".join(names) or "no policy"
+    marks = (" (staged)" if p.staged else "" for p in policies)
+    return " -> ".join(map(add, names, marks)) or "no policy"

@@ -20,11 +20,11 @@ from calicod.cli.judging import (
     written,
 )
 from calicod.cli.passage import Given, Passage, node_for, passage
-from calicod.cli.story import OUTCOMES, QUIET, Line, story, tell
+from calicod.cli.story import OUTCOMES, QUIET, Line, pending_story, story, tell
 from calicod.compiler.compile import compile
 from calicod.engine.linear import LinearEngine
 from calicod.engine.record import Step
-from calicod.model.decision import Decision, EndpointReference, Pending, PolicyReference
+from calicod.model.decision import Decision, EndpointReference, PolicyReference
 from calicod.model.hook import Hook
 from calicod.model.network import format_address, parse_address
 from calicod.model.protocol import ICMP, ICMPV6, WITH_PORTS, protocol_name
@@ -88,6 +88,15 @@ class Told(msgspec.Struct, frozen=True):
     dst: tuple[Party, ...]
 
 
+class PendingAnswer(msgspec.Struct, frozen=True):
+    """What would be decided if the staged policies were enforced, as in a decision, with everything that led to it."""
+
+    verdict: Verdict
+    trace: tuple[str, ...]
+    why: str
+    stages: list[StageAccount]
+
+
 class Answer(msgspec.Struct):
     """The answer of `--json`: a decision as `eval` gives it, with everything that led to it.
 
@@ -108,7 +117,7 @@ class Answer(msgspec.Struct):
     policy: PolicyReference | None
     trace: tuple[str, ...]
     logged: tuple[PolicyReference, ...]
-    pending: Pending | None
+    pending: PendingAnswer | None
     reporter: str
     endpoint: EndpointReference | None
     stages: list[StageAccount]
@@ -262,6 +271,7 @@ def lines(told: Told, decision: Decision, found: Account) -> Iterator[Line]:
     yield ()
     word, style = OUTCOMES[decision.verdict.value]
     yield ((word.upper(), style), (f" ({decision.reason.value}): {found.why}", ""))
+    yield from pending_story(found, decision.verdict.value)
 
 
 def summary(packet: Packet) -> str:
@@ -303,5 +313,12 @@ def answer(told: Told, decision: Decision, found: Account) -> Answer:
         stages=found.stages,
         unasked=found.unasked,
         notes=found.notes,
-        **msgspec.structs.asdict(decision),
+        **msgspec.structs.asdict(decision) | {"pending": pending_answer(decision, found)},
     )
+
+
+def pending_answer(decision: Decision, found: Account) -> PendingAnswer | None:
+    """What the staged policies would do, for programs."""
+    if decision.pending is None or found.pending is None:
+        return None
+    return PendingAnswer(decision.pending.verdict, decision.pending.trace, found.pending.why, found.pending.stages)

@@ -6,6 +6,8 @@ import msgspec
 from calicod.cli.client import Unreachable, asked, socket_option
 from calicod.daemon.state import PolicyState
 
+STAGED = "staged: decides nothing; events tell under policies.pending what it would do"
+
 
 @click.command("policies")
 @click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
@@ -35,8 +37,9 @@ def lines(policy: PolicyState) -> list[str]:
     """One policy for people."""
     name = f"{policy.namespace}/{policy.name}" if policy.namespace else policy.name
     title = f"{policy.tier}|{policy.kind} {name} ({policy.file}:{policy.line})"
+    decided = f"decided: {policy.allowed} allowed, {policy.denied} denied, {policy.logged} logged"
     return [
         f"{title}: {policy.ingress_rules} ingress and {policy.egress_rules} egress rules",
         f"  selects: {', '.join(policy.endpoints) or 'nothing here'}",
-        f"  decided: {policy.allowed} allowed, {policy.denied} denied, {policy.logged} logged",
+        f"  {STAGED if policy.staged else decided}",
     ]

@@ -48,6 +48,23 @@ def story(account: Account) -> Iterator[Line]:
         yield ((note, QUIET),)
 
 
+def pending_story(account: Account, verdict: str) -> Iterator[Line]:
+    """What the staged policies would do, if some are on the way: the outcome, and the tiers that have them."""
+    pending = account.pending
+    if pending is None:
+        return
+    yield ()
+    same = "would still be" if pending.verdict == verdict else "would be"
+    outcome, style = OUTCOMES[pending.verdict]
+    yield ((f"with the staged policies enforced it {same} ", HEAD), (outcome, style), (f": {pending.why}", ""))
+    for stage in pending.stages:
+        tiers = [tier for tier in stage.tiers if any(policy.staged for policy in tier.policies)]
+        if tiers:
+            yield ((f"   {stage.direction} of {endpoint_title(stage.endpoint)}", QUIET),)
+        for tier in tiers:
+            yield from tier_lines(tier)
+
+
 def stage_lines(number: int, stage: StageAccount) -> Iterator[Line]:
     """One endpoint."""
     outcome, style = OUTCOMES[stage.verdict]

@@ -64,6 +64,7 @@ class PolicyName(msgspec.Struct, frozen=True):
     tier: str
     namespace: str
     name: str
+    staged: bool = False
 
 
 class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +84,10 @@ class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
-    """One policy or profile with the local endpoints it judges and how often its rules decided (flows, not packets)."""
+    """One policy or profile with the local endpoints it judges and how often its rules decided (flows, not packets).
+
+    One that is `staged` never decides.
+    """
 
     kind: str
     tier: str
@@ -97,6 +101,7 @@ class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
     allowed: int = 0
     denied: int = 0
     logged: int = 0
+    staged: bool = False
 
 
 class Reloaded(msgspec.Struct, frozen=True, kw_only=True):

@@ -75,7 +75,7 @@ def ordered(ruleset: RuleSet, program: Program) -> tuple[PolicyName, ...]:
 
 def name_of(policy: CompiledPolicy) -> PolicyName:
     """What identifies a policy in lists."""
-    return PolicyName(policy.kind, policy.tier, policy.namespace, policy.name)
+    return PolicyName(policy.kind, policy.tier, policy.namespace, policy.name, policy.staged)
 
 
 def policy_states(ruleset: RuleSet, hits: Hits) -> tuple[PolicyState, ...]:
@@ -102,6 +102,7 @@ def policy_states(ruleset: RuleSet, hits: Hits) -> tuple[PolicyState, ...]:
                 allowed=allowed,
                 denied=denied,
                 logged=logged,
+                staged=policy.staged,
             )
         )
     return tuple(states)

@@ -68,6 +68,8 @@ def connection(event: Mapping[str, object]) -> Iterator[Piece]:
     yield f" {event.get('reason') or 'unknown'}", ""
     if (rule := policy(event.get("policy"))) is not None:
         yield f" {rule}", "bold"
+    if (hit := pending(event.get("policies"))) is not None:
+        yield f" pending {hit}", "yellow"
     yield from (piece for key in EXTRAS for piece in extra(event, key))
 
 
@@ -94,6 +96,15 @@ def policy(reference: object) -> str | None:
     which = "end of tier" if rule == -1 else f"rule {rule}"
     where = f" ({reference['file']}:{reference.get('line')})" if reference.get("file") else ""
     return f"{reference.get('kind')} {title(reference)} {which}{where}"
+
+
+def pending(policies: object) -> str | None:
+    """The last hit if staged policies were enforced, where it is of another action than the last that counted."""
+    if not isinstance(policies, dict):
+        return None
+    last = [hits[-1] for key in ("enforced", "pending") if isinstance(hits := policies.get(key), list) and hits]
+    actions = {str(hit).rpartition("|")[0].rpartition("|")[2] for hit in last}
+    return str(last[-1]).partition("|")[2] if len(actions) > 1 else None
 
 
 EXTRAS: Mapping[str, str] = {

@@ -35,6 +35,17 @@ kind: GlobalNetworkPolicy
 metadata: {name: first.b}
 spec: {tier: first, order: 2, selector: app == 'web', ingress: [{action: Deny, protocol: SCTP}]}
 """
+STAGED = """
+apiVersion: projectcalico.org/v3
+kind: StagedGlobalNetworkPolicy
+metadata: {name: try}
+spec:
+  order: 1
+  selector: app == 'web'
+  ingress:
+    - {action: Allow, protocol: UDP}
+    - {action: Deny, source: {nets: [10.65.0.0/24]}}
+"""
 OF_THE_KERNEL = {Reason.MALFORMED, Reason.FAILURE, Reason.INVALID, Reason.SPOOFED}
 """Reasons that no engine gives to a packet that was decoded."""
 
@@ -136,3 +147,47 @@ def test_no_sentence_is_for_a_reason_that_is_the_kernels():
 def test_a_long_list_is_cut_and_says_so():
     assert shortened([str(n) for n in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
     assert shortened(["a"]) == "a"
+
+
+def test_what_staged_policies_would_do_is_told_apart(tmp_path):
+    found = told(resources(tmp_path, STAGED), 80)
+
+    assert [[p.name for t in stage.tiers for p in t.policies] for stage in found.stages] == [[], ["web"]]
+    assert found.why.startswith("rule 1 of NetworkPolicy shop/web")
+    (stage,) = found.pending.stages
+    assert [(p.name, p.staged, p.untried) for p in stage.tiers[0].policies] == [("try", True, 0)]
+    assert stage.tiers[0].untried == 1
+    assert (found.pending.verdict, stage.verdict) == ("deny", "deny")
+    assert found.pending.why.startswith("rule 1 of StagedGlobalNetworkPolicy try (")
+
+
+def test_the_end_of_a_tier_is_told_of_the_first_policy_where_staged_ones_would_be_enforced(tmp_path):
+    found = told(resources(tmp_path, STAGED), 81, src="10.65.1.3")
+
+    assert found.why.split("; ")[-1].startswith("the last of them is NetworkPolicy shop/web (")
+    assert found.pending.why.split("; ")[-1].startswith("the first of them is StagedGlobalNetworkPolicy try (")
+
+
+def test_where_the_other_side_refuses_anyway_its_reason_is_told(tmp_path):
+    opened = STAGED.replace("Deny", "Allow").replace("'web'", "'front'").replace("ingress", "egress")
+    found = told(resources(tmp_path, opened), 81)
+
+    assert (found.pending.verdict, found.pending.why) == ("deny", found.why)
+
+
+def test_without_staged_policies_on_the_way_nothing_is_pending(tmp_path):
+    assert told(resources(tmp_path, STAGED), 80, dst="10.65.0.2", src="10.65.0.1").pending is None
+
+
+def test_a_refusal_that_no_account_holds_is_told_by_its_hit(tmp_path):
+    """The sender is stopped today, would go through, and the receiver, which nobody asks, would refuse it."""
+    closed = (
+        STAGED.replace("Staged", "").replace("'web'", "'front'").replace("ingress", "egress").replace("try", "shut")
+    )
+    opened = (
+        STAGED.replace("Deny", "Allow").replace("'web'", "'front'").replace("ingress", "egress").replace(": 1", ": 0")
+    )
+    found = told(resources(tmp_path, closed, opened), 81)
+
+    assert [stage.verdict for stage in found.stages] == ["deny"]
+    assert (found.pending.verdict, found.pending.why) == ("deny", "default|np:shop/web|deny|-1 says so")

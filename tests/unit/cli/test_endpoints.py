@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from calicod.cli.endpoints import command
-from calicod.daemon.state import EndpointState
+from calicod.daemon.state import EndpointState, PolicyName
 from tests.unit.cli.serving import serving
 from tests.unit.daemon.test_state import ENDPOINT
 
@@ -60,3 +60,10 @@ def test_json_is_the_whole_answer(path):
 
 def test_a_daemon_that_cannot_be_reached_exits_3(path):
     assert CliRunner().invoke(command, ["--socket", str(path)]).exit_code == 3
+
+
+def test_a_staged_policy_is_marked_where_it_stands_in_the_order(path):
+    staged = PolicyName("StagedNetworkPolicy", "default", "a", "s", staged=True)
+    answer = msgspec.structs.replace(ENDPOINT, ingress=(staged, *ENDPOINT.ingress))
+
+    assert "  ingress: default|a/s (staged) -> default|a/p\n" in asked(path, (answer,)).output

@@ -195,3 +195,20 @@ def test_packets_that_cannot_be_read_are_wrong_usage(tmp_path, name):
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"--packets: {tmp_path / name}" in result.stderr
+
+
+def test_what_staged_policies_would_decide_is_told_beside_the_verdict(tmp_path):
+    staged = """
+apiVersion: projectcalico.org/v3
+kind: StagedNetworkPolicy
+metadata: {name: try, namespace: shop}
+spec: {order: 1, selector: app == 'web', ingress: [{action: Deny, protocol: TCP}]}
+"""
+    given = packets(tmp_path, {"id": 1, **FRONT_TO_WEB, **FORWARD}, {"id": 2, **FRONT_TO_WEB})
+    on_node = calicod("eval", resources(tmp_path, staged), "--node", "n1", "--packets", given)
+    in_cluster = calicod("eval", resources(tmp_path, staged), "--cluster", "--packets", given)
+
+    (decision, _), (_, joined) = answers(on_node.stdout), answers(in_cluster.stdout)
+    trace = ["0|__PROFILE__|pro:open|allow|0", "1|default|snp:shop/try|deny|0"]
+    assert (decision["verdict"], decision["pending"]) == ("allow", {"verdict": "deny", "trace": trace})
+    assert (joined["verdict"], joined["pending"]) == ("allow", {"verdict": "deny", "trace": trace})

@@ -158,3 +158,32 @@ def test_a_packet_that_only_has_a_protocol_number_is_explained():
     answer = asked(FIRST, "--src", GREEN, "--dst", RED, "--protocol", 47)
 
     assert (answer["verdict"], answer["packet"]) == ("deny", {"src": GREEN, "dst": RED, "protocol": "47"})
+
+
+STAGED = """
+apiVersion: projectcalico.org/v3
+kind: StagedNetworkPolicy
+metadata: {name: try, namespace: shop}
+spec: {order: 1, selector: app == 'web', ingress: [{action: Deny, protocol: TCP}]}
+"""
+
+
+def test_what_staged_policies_would_do_is_told_last(tmp_path):
+    result = calicod("explain", resources(tmp_path, STAGED), "--src", "10.65.0.2", "--dst", "10.65.0.1", "--dport", 80)
+
+    lines = result.stdout.splitlines()
+    allowed = next(number for number, line in enumerate(lines) if line.startswith("ALLOWED (rule)"))
+    assert lines[allowed + 2].startswith(
+        "with the staged policies enforced it would be denied: rule 0 of StagedNetworkPolicy shop/try ("
+    )
+    assert "matches: deny" in lines[-2]
+
+
+def test_json_tells_what_staged_policies_would_do_with_all_that_led_to_it(tmp_path):
+    answer = asked(resources(tmp_path, STAGED), "--src", "10.65.0.2", "--dst", "10.65.0.1", "--dport", 80)
+
+    assert answer["verdict"] == "allow"
+    assert answer["pending"]["verdict"] == "deny"
+    assert answer["pending"]["trace"] == ["0|__PROFILE__|pro:open|allow|0", "1|default|snp:shop/try|deny|0"]
+    assert answer["pending"]["why"].startswith("rule 0 of StagedNetworkPolicy shop/try (")
+    assert [stage["direction"] for stage in answer["pending"]["stages"]] == ["egress", "ingress"]

@@ -48,3 +48,9 @@ def test_json_is_the_whole_answer(path):
 
 def test_a_daemon_that_cannot_be_reached_exits_3(path):
     assert CliRunner().invoke(command, ["--socket", str(path)]).exit_code == 3
+
+
+def test_a_staged_policy_is_said_to_decide_nothing(path):
+    shown = asked(path, (msgspec.structs.replace(POLICY, kind="StagedNetworkPolicy", staged=True),)).output
+
+    assert shown.splitlines()[-1] == ("  staged: decides nothing; events tell under policies.pending what it would do")

@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from calicod.cli.account import Account, PolicyAccount, RuleAccount, StageAccount, TierAccount
-from calicod.cli.story import story, tell
+from calicod.cli.account import Account, PendingAccount, PolicyAccount, RuleAccount, StageAccount, TierAccount
+from calicod.cli.story import pending_story, story, tell
 from calicod.model.decision import EndpointReference
 
 POD = EndpointReference("WorkloadEndpoint", "shop", "web")
@@ -107,3 +107,35 @@ def test_only_a_terminal_gets_colours(monkeypatch, stream, coloured):
 
     assert ("\x1b[" in out.getvalue()) is coloured
     assert "[tier] " in out.getvalue()
+
+
+def pending_text(verdict: str, *stages: StageAccount) -> list[str]:
+    pending = PendingAccount("deny", "a rule says so", list(stages))
+    told = pending_story(Account([], [], [], "", pending), verdict)
+    return ["".join(part for part, _ in line) for line in told]
+
+
+def test_what_staged_policies_would_do_is_told_with_their_tiers_alone():
+    staged = policy(rule(0, "Deny"), kind="StagedNetworkPolicy")
+    staged.staged = True
+    other = TierAccount("first", [policy(rule(0, "Pass"))])
+
+    assert pending_text("allow", stage(other, TierAccount("default", [staged]))) == [
+        "",
+        "with the staged policies enforced it would be denied: a rule says so",
+        "   ingress of WorkloadEndpoint shop/web",
+        "   tier default",
+        "     StagedNetworkPolicy shop/web  web.yaml:1",
+        "       > rule 0 Deny  web.yaml:10  matches: deny",
+    ]
+
+
+def test_staged_policies_that_change_nothing_are_said_to_change_nothing():
+    assert pending_text("deny", stage()) == [
+        "",
+        "with the staged policies enforced it would still be denied: a rule says so",
+    ]
+
+
+def test_nothing_is_told_of_staged_policies_where_there_are_none():
+    assert list(pending_story(Account([], [], [], ""), "allow")) == []

@@ -1,3 +1,5 @@
+from msgspec.structs import replace
+
 from calicod.daemon.state import PolicyName
 from calicod.daemon.views import endpoint_states, policy_states
 from calicod.errors import Place
@@ -53,3 +55,13 @@ def test_a_policy_names_the_endpoints_it_judges_and_its_hits():
 
     assert (web.endpoints, web.allowed, web.denied, web.logged) == (("shop/w1",), 4, 2, 1)
     assert profile.endpoints == ("h", "shop/w1")
+
+
+def test_a_staged_policy_is_marked_in_both_lists():
+    staged = CompiledPolicy(kind="StagedNetworkPolicy", tier="default", namespace="shop", name="try", staged=True)
+    programs = (Program((TierStep("default", default_deny=True, policies=(2, 0)),), (1,)), RULESET.programs[1])
+    ruleset = replace(RULESET, policies=(WEB, OPEN, staged), programs=programs)
+
+    assert [state.staged for state in policy_states(ruleset, {})] == [False, False, True]
+    web = endpoint_states(ruleset, resolve(ruleset, INTERFACES), INTERFACES)[0]
+    assert [policy.staged for policy in web.ingress] == [True, False]

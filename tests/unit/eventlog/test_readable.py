@@ -54,6 +54,10 @@ def test_a_refused_connection_says_who_to_whom_and_which_rule_where():
     ("changes", "part"),
     [
         ({"count": 7}, " x7"),
+        (
+            {"policies": {"enforced": ["0|t|gnp:a|deny|1"], "pending": ["0|t|gnp:b|pass|0", "1|t|sgnp:c|allow|-1"]}},
+            "(p/web.yaml:14) pending t|sgnp:c|allow|-1",
+        ),
         ({"policy": None, "reason": "failsafe"}, "(production/red-0) failsafe"),
         ({"policy": {**CONNECTION["policy"], "rule": -1}}, "allow-blue end of tier (p"),
         ({"src_ip": "2001:db8::1"}, "tcp [2001:db8::1]:40001 ->"),
@@ -99,3 +103,17 @@ def test_any_line_is_shown(line):
 
 def test_what_is_printable_stays_as_it_is():
     assert printable("zwölf → ✓") == "zwölf → ✓"
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        {"enforced": ["0|t|gnp:a|deny|-1"], "pending": ["0|t|sgnp:b|deny|-1"]},
+        {"enforced": ["0|t|gnp:a|deny|-1"], "pending": []},
+        {"enforced": [], "pending": []},
+        {"enforced": 1, "pending": None},
+        None,
+    ],
+)
+def test_staged_policies_that_would_do_the_same_are_not_told(policies):
+    assert "pending" not in shown(policies=policies)
