@@ -59,7 +59,7 @@ class PolicyDraft:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.is_enforced = not policy.kind.startswith("Staged")
+        self.is_enforced = not policy.is_staged
         self.key = policy_key(policy)
         self._selector = policy_selector(policy)
         self._population: Population | None = None

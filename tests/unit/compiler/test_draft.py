@@ -66,7 +66,7 @@ def test_a_draft_knows_of_its_policy_what_lints_ask():
 
     assert (draft.is_enforced, draft.only_logs, draft.dns) == (True, (True, False), "refuses")
     assert [d.code for d in draft.warnings] == ["W059"]
-    assert not PolicyDraft(replace(draft.policy, kind="StagedGlobalNetworkPolicy")).is_enforced
+    assert not PolicyDraft(replace(draft.policy, kind="StagedGlobalNetworkPolicy", staged_action="Set")).is_enforced
 
 
 def test_a_policy_of_another_node_has_subjects_but_governs_nobody_here():
