@@ -18,6 +18,13 @@ from tests.netns.test_daemon import ALLOW, DENY, TcpFlow, endpoints, switch
 
 pytestmark = pytest.mark.netns
 PATHS = (("ext", "w1"), ("w1", "ext"), ("ext", "node"), ("node", "ext"), ("w1", "w2"))
+STAGED = """
+apiVersion: projectcalico.org/v3
+kind: StagedGlobalNetworkPolicy
+metadata: {name: closed}
+spec: {order: -1, ingress: [{action: Deny, protocol: TCP, destination: {ports: [5345]}}]}
+"""
+ENFORCED = ["0|default|gnp:switch|allow|0"]
 RETRANSMISSION = 1.3
 """Seconds after which a SYN has been sent twice."""
 
@@ -251,6 +258,19 @@ def test_the_command_shows_recent_events_and_follows_those_to_come(daemon: Runni
     assert follower.wait(PATIENCE) == 0
     reader.join(PATIENCE)
     assert {json.loads(line)["event"] for line in lines} == {"connection.denied"}
+
+
+def test_a_staged_policy_refuses_nothing_and_is_told_beside_what_counted(daemon: Running) -> None:
+    daemon.write(switch=f"{switch(ALLOW)}---\n{STAGED}")
+    assert daemon.reload().error == ""
+
+    assert tcp(daemon.router, "ext", "w1", 4, 5345)
+    assert tcp(daemon.router, "ext", "w1", 4, 5346)
+    (tried,), (other,) = told(daemon, 5345), told(daemon, 5346)
+
+    assert (tried["event"], other["event"]) == ("connection.allowed", "connection.allowed")
+    assert tried["policies"] == {"enforced": ENFORCED, "pending": ["0|default|sgnp:closed|deny|0"]}
+    assert other["policies"] == {"enforced": ENFORCED, "pending": ENFORCED}
 
 
 def test_a_sink_that_nobody_reads_loses_events_and_holds_up_nothing(daemon: Running) -> None:
