@@ -23,6 +23,7 @@ from calicod.netfilter.flow import (
     write_tuple,
 )
 from calicod.netfilter.netlink import HEADER, NLA_F_NESTED, attribute
+from calicod.netfilter.shape import Shapes
 
 TIMEOUT, IDENTIFIER = 7, 12
 TCP = 6
@@ -55,11 +56,14 @@ def ended(family: int) -> bytes:
 
 def main() -> None:
     """Times each kind of event."""
-    runner = pyperf.Runner()
+    runner, read = pyperf.Runner(), Shapes().read
     for family in (4, 6):
         began = event(NEW, connection(family) + attribute(TIMEOUT, U32.pack(120)))
         runner.bench_func(f"conntrack event, new, ipv{family}", parse, began)
         runner.bench_func(f"conntrack event, destroyed, ipv{family}", parse, ended(family))
+        runner.bench_func(
+            f"conntrack event, destroyed, laid out as one before, ipv{family}", parse, ended(family), read
+        )
 
 
 if __name__ == "__main__":

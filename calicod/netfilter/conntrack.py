@@ -46,6 +46,7 @@ from calicod.netfilter.netlink import (
     fail,
     messages,
 )
+from calicod.netfilter.shape import Shapes
 
 __all__ = [
     "ConntrackEvent",
@@ -97,6 +98,7 @@ class Events:
 
     def __init__(self, buffer: int = EVENT_BUFFER, *, began: tuple[int, int] | None = None) -> None:
         self._netlink = Netlink(NETLINK_NETFILTER, groups=(GROUP_NEW, GROUP_DESTROY), buffer=buffer)
+        self._shapes = Shapes()
         if began is not None:
             self._netlink.attach(only_began(*began))
 
@@ -116,7 +118,7 @@ class Events:
             data = self._netlink.receive()
             if data is None:
                 break
-            events += parse(data)
+            events += parse(data, self._shapes.read)
         return events
 
     def close(self) -> None:

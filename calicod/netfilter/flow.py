@@ -5,6 +5,7 @@ does it is read the slow way, to the same value. Reading one event must stay und
 """
 
 import struct
+from collections.abc import Callable
 
 import msgspec
 
@@ -84,8 +85,16 @@ class ConntrackEvent(msgspec.Struct, frozen=True):
     flow: Flow
 
 
-def parse(data: bytes) -> list[ConntrackEvent]:
-    """The events of one datagram. Changes of connections that go on (the group is not subscribed) are left out."""
+Read = Callable[[bytes, int, int, int], Flow | None]
+"""Bytes, where the attributes begin and end in them, family (AF_*)."""
+
+
+def parse(data: bytes, read_flow: "Read | None" = None) -> list[ConntrackEvent]:
+    """The events of one datagram. Changes of connections that go on (the group is not subscribed) are left out.
+
+    `read_flow`: reads a connection quicker than `read`, to the same value.
+    """
+    read_flow = read_flow or read
     events = []
     offset, end = 0, len(data)
     while offset + HEADER.size + NFGEN.size <= end:
@@ -95,7 +104,7 @@ def parse(data: bytes) -> list[ConntrackEvent]:
             break
         if family in FAMILIES and (kind == DELETE or (kind == NEW and flags)):
             try:
-                flow = read(data, offset + HEADER.size + NFGEN.size, stop, family)
+                flow = read_flow(data, offset + HEADER.size + NFGEN.size, stop, family)
             except struct.error:  # an attribute shorter than its kind
                 flow = None
             if flow is not None:
@@ -174,23 +183,37 @@ def _layout(family: int, tail: tuple[int, ...]) -> tuple[int, int, int]:
     return len(value), int.from_bytes(mask), int.from_bytes(value)
 
 
-_V4_PORTS = _layout(2, (PROTO_NUMBER, SOURCE_PORT, DESTINATION_PORT))
-_V6_PORTS = _layout(10, (PROTO_NUMBER, SOURCE_PORT, DESTINATION_PORT))
+class PortLayout(msgspec.Struct, frozen=True):
+    """A direction with ports, nearly every one there is: its bytes under `mask` are `value`.
+
+    `form`: how `struct` reads source, destination, protocol and both ports.
+    """
+
+    size: int
+    mask: int
+    value: int
+    form: str
+
+
 _PORTS = {
-    (2, _V4_PORTS[0]): (*_V4_PORTS, struct.Struct(">12x4s4x4s8xB7xH6xH2x")),
-    (10, _V6_PORTS[0]): (*_V6_PORTS, struct.Struct(">12x16s4x16s8xB7xH6xH2x")),
+    (family, layout[0]): PortLayout(*layout, form)
+    for family, form in ((2, "12x4s4x4s8xB7xH6xH2x"), (10, "12x16s4x16s8xB7xH6xH2x"))
+    for layout in [_layout(family, (PROTO_NUMBER, SOURCE_PORT, DESTINATION_PORT))]
 }
-"""(family, length) -> layout and content of a direction with ports: nearly every one there is."""
+_CONTENT = {key: struct.Struct(f">{layout.form}") for key, layout in _PORTS.items()}
+
+
+def port_layout(family: int, length: int) -> PortLayout | None:
+    """The layout of a direction of this length, if one with ports has it."""
+    return _PORTS.get((family, length))
 
 
 def _tuple(data: bytes, offset: int, family: int) -> FlowTuple | None:
     length = ATTRIBUTE_WORD.unpack_from(data, offset)[0]
     layout = _PORTS.get((family, length))
-    if layout is not None:
-        size, mask, value, content = layout
-        if int.from_bytes(data[offset : offset + size]) & mask == value:
-            src, dst, protocol, sport, dport = content.unpack_from(data, offset)
-            return FlowTuple(protocol, src, dst, sport, dport)
+    if layout is not None and int.from_bytes(data[offset : offset + layout.size]) & layout.mask == layout.value:
+        src, dst, protocol, sport, dport = _CONTENT[family, length].unpack_from(data, offset)
+        return FlowTuple(protocol, src, dst, sport, dport)
     return _any_tuple(data[offset + 4 : offset + length], family)
 
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from benchmarks.conntrack import connection, ended, event
 from calicod.netfilter.flow import NEW, TUPLE_ORIGINAL, TUPLE_REPLY, FlowTuple, head, parse, write_tuple
+from calicod.netfilter.shape import Shapes
 
 PORTS = st.integers(0, 65535)
 
@@ -41,9 +42,15 @@ def test_any_bytes_give_an_answer(data: bytes) -> None:
     st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=8),
     st.integers(0, 300),
 )
-def test_a_damaged_event_gives_an_answer(message: bytes, changes: list[tuple[int, int]], cut: int) -> None:
+def test_a_damaged_event_gives_an_answer_and_the_same_one_when_it_was_learned(
+    message: bytes, changes: list[tuple[int, int]], cut: int
+) -> None:
     damaged = bytearray(message)
     for position, value in changes:
         damaged[position % len(damaged)] = value
 
-    assert isinstance(parse(bytes(damaged[: len(damaged) - cut])), list)
+    data, shapes = bytes(damaged[: len(damaged) - cut]), Shapes()
+    slowly = parse(data)
+
+    assert parse(data, shapes.read) == parse(data, shapes.read) == slowly
+    assert parse(message, shapes.read) == parse(message)
