@@ -5,14 +5,14 @@ from pathlib import Path
 from random import Random
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calicod.compiler.compile import compile
 from calicod.errors import Severity
 from calicod.resources.load import Loaded, load
 from calicod.resources.snapshot import snapshot
-from tests.property import mutations
+from tests.property import hostile, mutations
 
 PAGES = {page.stem for page in (Path(__file__).parents[2] / "docs" / "diagnostics").glob("*.md")}
 FREE = {"labels", "annotations", "labelsToApply", "matchLabels"}
@@ -50,6 +50,16 @@ def test_any_text_gives_resources_or_findings_and_compiles(random):
     check_told(loaded, text)
     check_nothing_lost(loaded)
     assert compile(snapshot(loaded.resources), "n1").ruleset
+
+
+@settings(deadline=None, max_examples=50)  # a bomb of aliases takes its second; `benchmarks/fuzz.py` runs many
+@given(seeds)
+def test_a_text_that_is_meant_to_hurt_gives_resources_or_findings(random):
+    text = hostile.document(random)
+    loaded = load(text, "f.yaml")
+
+    check_told(loaded, text)
+    check_nothing_lost(loaded)
 
 
 @given(st.text(st.sampled_from(mutations.CHARACTERS + "abkindnamespec"), max_size=60))

@@ -1,5 +1,7 @@
 """Laws of the selector language over generated trees and texts."""
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +23,7 @@ from calicod.selector.tree import (
     StartsWith,
 )
 from calicod.selector.uid import uid
+from tests.property import hostile
 
 labels = st.text("abAZ09_./-", min_size=1, max_size=8)
 texts = st.one_of(
@@ -61,7 +64,10 @@ def test_a_prefix_on_labels_and_selector_changes_no_answer(tree, own):
     assert prefixed(tree, "p.").matches({f"p.{key}": value for key, value in own.items()}) == tree.matches(own)
 
 
-@given(st.one_of(scraps, st.text(max_size=40)))
+mistyped = st.integers(0, 2**64).map(Random).map(hostile.selector)
+
+
+@given(st.one_of(scraps, st.text(max_size=40), mistyped))
 def test_any_text_is_a_selector_or_a_selector_error(text):
     found = parsed(text)
 
