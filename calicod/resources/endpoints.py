@@ -4,7 +4,7 @@ Law: an endpoint is what Felix would program, or it is told why it is not.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -170,7 +170,7 @@ def workload_endpoint(spec: Mapping, metadata: Metadata, report: Report) -> Work
     nats, pod, container_id = values.pop("nats", ()), values.pop("pod", ""), values.pop("container", "")
     values.setdefault("node", "")
     make: Callable[..., WorkloadEndpoint] = WorkloadEndpoint
-    found = make(**values, metadata=_without_reserved(metadata, report), place=report.place(report.root))
+    found = make(**values, metadata=without_reserved(metadata, report), place=report.place(report.root))
     _check_nats(nats, found.ip_networks, spec, report)
     ports = tuple(port for port in found.ports if port.name)
     found = msgspec.structs.replace(found, ports=ports, workload=_workload(found, str(pod), str(container_id)))
@@ -192,13 +192,22 @@ def _workload(found: WorkloadEndpoint, pod: str, container_id: str) -> str:
 def _check_name(found: WorkloadEndpoint, report: Report) -> None:
     """D36: the name is computed from the parts; another one is a slip, or a copy."""
     parts = (found.node, found.orchestrator, found.workload, found.endpoint)
-    computed = "-".join(part.replace("-", "--") for part in parts)
+    computed = workload_name(parts)
     if all(parts) and found.metadata.name != computed:
         place = find(report.root, "metadata", "name") or report.root
         report.warning("W004", place, "the name is not the one that Calico computes", hint=f"write {computed}")
 
 
-def _without_reserved(metadata: Metadata, report: Report) -> Metadata:
+def workload_name(parts: Iterable[str]) -> str:
+    """The name that Calico computes of node, orchestrator, workload and endpoint (semantics 1.11).
+
+    >>> workload_name(("node-1", "k8s", "web-0", "eth0"))
+    'node--1-k8s-web--0-eth0'
+    """
+    return "-".join(part.replace("-", "--") for part in parts)
+
+
+def without_reserved(metadata: Metadata, report: Report) -> Metadata:
     """Labels that only inheritance may give are removed from the endpoint's own (anti-spoofing, semantics 1.10)."""
     reserved = [key for key in metadata.labels if reserved_own_label(key)]
     place = find(report.root, "metadata", "labels")

@@ -4,28 +4,27 @@ Law: a kind that Calico or Kubernetes knows and calicod cannot honour yet is ref
 bear on a verdict are passed over, with a warning.
 """
 
-from collections.abc import Callable
 from difflib import get_close_matches
 
-import msgspec
-
-from calicod.resources.document import PLAIN, Mapping, Node, Scalar
+from calicod.resources.cluster import KUBERNETES, PASSED_OVER
+from calicod.resources.document import Mapping, Node, Scalar
 from calicod.resources.endpoints import HOST, WORKLOAD, host_endpoint, workload_endpoint
 from calicod.resources.felix import felix_configuration
 from calicod.resources.kinds import Metadata, Resource
-from calicod.resources.kubernetes import ACCOUNT_PROFILE, NAMESPACE_PROFILE, namespace, service_account
 from calicod.resources.metadata import (
+    CALICO,
     CLUSTER,
     DEFAULT_NAMESPACE,
     GLOBAL_POLICY,
     NAMESPACED,
     POLICY,
     TIER,
-    Naming,
+    Kind,
     identify,
     ignore,
     metadata,
 )
+from calicod.resources.objects import empty
 from calicod.resources.policies import GLOBAL, global_network_policy, network_policy
 from calicod.resources.profiles import PROFILE, profile
 from calicod.resources.report import Report, printable
@@ -41,19 +40,6 @@ from calicod.resources.table import Field, Fields, find, is_mapping, read
 from calicod.resources.tiers import tier
 from calicod.resources.wellformed import Budget, check
 
-CALICO = "projectcalico.org/v3"
-CORE = "v1"
-
-
-class Kind(msgspec.Struct, frozen=True):
-    """How one kind is read. `extra`: fields beside metadata and spec."""
-
-    naming: Naming
-    reader: Callable[[Mapping, Metadata, Report], Resource | None]
-    forbidden_labels: dict[str, str] = {}
-    extra: tuple[str, ...] = ()
-
-
 KINDS = {
     "NetworkPolicy": Kind(POLICY, network_policy),
     "GlobalNetworkPolicy": Kind(GLOBAL_POLICY, global_network_policy),
@@ -68,27 +54,6 @@ KINDS = {
     "Profile": Kind(CLUSTER, profile),
     "FelixConfiguration": Kind(CLUSTER, felix_configuration),
 }
-KUBERNETES = {
-    "Namespace": Kind(CLUSTER, lambda _, found, report: namespace(found, report), extra=("status",)),
-    "ServiceAccount": Kind(
-        NAMESPACED,
-        lambda _, found, report: service_account(found, report),
-        extra=("secrets", "imagePullSecrets", "automountServiceAccountToken"),
-    ),
-}
-_LEAVE_OUT = "leave it out: nothing refers to it yet"
-LATER = {
-    "Pod": "write a WorkloadEndpoint for it",
-    "Service": _LEAVE_OUT,
-    "Endpoints": _LEAVE_OUT,
-    "Node": _LEAVE_OUT,
-    "EndpointSlice": _LEAVE_OUT,
-    "NetworkPolicy": f"write a NetworkPolicy of {CALICO}",
-    "ClusterNetworkPolicy": f"write a GlobalNetworkPolicy of {CALICO}",
-    "AdminNetworkPolicy": f"write a GlobalNetworkPolicy of {CALICO}",
-    "BaselineAdminNetworkPolicy": f"write a GlobalNetworkPolicy of {CALICO}",
-}
-"""Kinds of Kubernetes that come later, and what to do until then."""
 WITHOUT_EFFECT = (
     "BGPConfiguration",
     "BGPFilter",
@@ -106,18 +71,20 @@ WITHOUT_EFFECT = (
     "Node",
 )
 
+Listed = tuple[str, str]
+"""Kind and apiVersion of a list, whose items need not repeat them."""
+
 _IN_METADATA = ("name", "namespace", "labels", "annotations")
 _IN_SPEC = ("selector", "rules", *GLOBAL, *ACTION, *SET, *HOST, *WORKLOAD, *PROFILE)
 _MISPLACED = {name: f"{name} belongs under spec:" for name in _IN_SPEC}
 
 
-def resource(root: Mapping, report: Report, budget: Budget, listed: str | None) -> Resource | None:
-    """The resource that a mapping describes; None when it is refused or passed over. `listed`: the kind of its list."""
+def resource(root: Mapping, report: Report, budget: Budget, listed: Listed | None) -> Resource | None:
+    """The resource that a mapping describes; None when it is refused or passed over."""
     check(root, report, budget)
-    kind_node = find(root, "kind")
-    kind = kind_node.value if isinstance(kind_node, Scalar) else listed
-    version = find(root, "apiVersion")
-    written = version.value if isinstance(version, Scalar) else None
+    kind_node, version = find(root, "kind"), find(root, "apiVersion")
+    kind = kind_node.value if isinstance(kind_node, Scalar) else listed and listed[0]
+    written = version.value if isinstance(version, Scalar) else listed and version is None and listed[1] or None
     if kind is None:
         report.error("Y016", kind_node or root, 'field "kind" is missing', field="" if kind_node else "kind")
         return None
@@ -128,35 +95,31 @@ def resource(root: Mapping, report: Report, budget: Budget, listed: str | None) 
         _not_read(root, kind, written, kind_node or root, report)
         return None
     _identify(kind, known, report)
-    expected = CORE if kind in KUBERNETES else CALICO
-    if written is not None and written != expected:
-        hint = f"write apiVersion: {expected}"
-        report.error("Y015", version or root, f"expected apiVersion {expected}, found {quoted(written)}", hint=hint)
+    if written is not None and written != known.version:
+        hint = f"write apiVersion: {known.version}"
+        message = f"expected apiVersion {known.version}, found {quoted(written)}"
+        report.error("Y015", version or root, message, hint=hint)
     return _read(root, known, report)
 
 
 def _known(kind: str, version: str | None) -> Kind | None:
-    """Calico's and Kubernetes' NetworkPolicy share their name: the group tells them apart."""
-    if kind in KUBERNETES:
+    """Calico's and Kubernetes' NetworkPolicy and Node share their names: the group tells them apart."""
+    of_kubernetes = (version or "").partition("/")[0].endswith(".k8s.io")
+    calicos = kind in KINDS or (kind in WITHOUT_EFFECT and version == CALICO)
+    if kind in KUBERNETES and (of_kubernetes or not calicos):
         return KUBERNETES[kind]
-    if version is not None and version.partition("/")[0].endswith(".k8s.io"):
-        return None
-    return KINDS.get(kind)
+    return None if of_kubernetes else KINDS.get(kind)
 
 
 def _version_hint(kind: str) -> str:
-    return f"write apiVersion: {CORE if kind in KUBERNETES else CALICO}"
+    return f"write apiVersion: {KUBERNETES[kind].version if kind in KUBERNETES and kind not in KINDS else CALICO}"
 
 
 def _identify(kind: str, known: Kind, report: Report) -> None:
-    """The identity of what the document becomes: a Namespace and a ServiceAccount become profiles (semantics 1.12)."""
-    identify(report, kind, namespaced=known.naming.namespaced)
-    if kind in KUBERNETES:
-        report.kind = "Profile"
-        if report.name:
-            prefix = NAMESPACE_PROFILE if kind == "Namespace" else f"{ACCOUNT_PROFILE}{report.namespace}."
-            report.name = prefix + report.name
-        report.namespace = ""
+    """The identity of what the document becomes: a Pod becomes a WorkloadEndpoint (semantics 1.12)."""
+    identify(report, known.becomes or kind, namespaced=known.naming.namespaced)
+    if known.identity is not None:
+        known.identity(report)
 
 
 def _not_read(root: Mapping, kind: str, version: str | None, place: Node, report: Report) -> None:
@@ -164,8 +127,8 @@ def _not_read(root: Mapping, kind: str, version: str | None, place: Node, report
     identify(report, kind, namespaced=find(root, "metadata", "namespace") is not None)
     if kind in WITHOUT_EFFECT and version == CALICO:
         report.warning("W011", place, f"a {kind} has no effect in calicod")
-    elif kind in LATER and not (version or "").endswith("projectcalico.org/v3"):
-        report.error("N003", place, f"Kubernetes kind {kind} is not supported yet", hint=LATER[kind])
+    elif kind in PASSED_OVER and version == PASSED_OVER[kind]:
+        report.warning("W011", place, f"a {kind} has no effect in calicod")
     else:
         close = get_close_matches(kind[:64], (*KINDS, *KUBERNETES), n=1, cutoff=0.6)
         report.mistaken = bool(close)
@@ -178,7 +141,7 @@ def _read(root: Mapping, known: Kind, report: Report) -> Resource | None:
     found = metadata(report, known.naming, known.forbidden_labels)
     spec = find(root, "spec")
     if spec is None:
-        spec = Mapping(PLAIN, [], start_mark=root.start_mark, end_mark=root.start_mark)
+        spec = empty(root)
         report.name_path(spec, "spec")
     elif not is_mapping(spec, report):
         return None

@@ -37,6 +37,13 @@ class ServiceAccountMatch(msgspec.Struct, frozen=True):
     selector: Selector | None = None
 
 
+class ServiceMatch(msgspec.Struct, frozen=True):
+    """`services`; `namespace` "": that of the policy (semantics 2.12, D8)."""
+
+    name: str
+    namespace: str = ""
+
+
 class EntityRule(msgspec.Struct, frozen=True, kw_only=True):
     """`source` or `destination` of a rule; None or () means no criterion."""
 
@@ -48,6 +55,7 @@ class EntityRule(msgspec.Struct, frozen=True, kw_only=True):
     not_selector: Selector | None = None
     namespace_selector: Selector | None = None
     service_accounts: ServiceAccountMatch | None = None
+    services: ServiceMatch | None = None
 
 
 class IcmpMatch(msgspec.Struct, frozen=True):
@@ -147,7 +155,10 @@ class HostEndpoint(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_fiel
 
 
 class WorkloadEndpoint(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
-    """One veth or tap of a workload (semantics 1.10). `ip_networks`: single addresses."""
+    """One veth or tap of a workload (semantics 1.10). `ip_networks`: single addresses.
+
+    `interface_hash`: of a Pod: its interface is named by the node's first interfacePrefix and this (semantics 1.12).
+    """
 
     metadata: Metadata
     node: str
@@ -160,8 +171,31 @@ class WorkloadEndpoint(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_
     ports: tuple[EndpointPort, ...] = ()
     service_account_name: str = ""
     allow_spoofed_source_prefixes: tuple[Network, ...] = ()
+    interface_hash: str = ""
     place: Place = NOWHERE
     kind: str = "WorkloadEndpoint"
+
+
+class EndpointSlice(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
+    """Some of the endpoints of a service of its namespace, ready or not; `service` "": of none (semantics 2.12).
+
+    `ports`: protocol and number of each.
+    """
+
+    metadata: Metadata
+    service: str = ""
+    addresses: tuple[bytes, ...] = ()
+    ports: tuple[tuple[int, int], ...] = ()
+    place: Place = NOWHERE
+    kind: str = "EndpointSlice"
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
+    """A node of the cluster: its labels choose FelixConfigurations (semantics 1.13)."""
+
+    metadata: Metadata
+    place: Place = NOWHERE
+    kind: str = "Node"
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="resource"):
@@ -202,7 +236,17 @@ class FelixConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag=True, ta
     kind: str = "FelixConfiguration"
 
 
-Resource = Policy | Tier | NetworkSet | HostEndpoint | WorkloadEndpoint | Profile | FelixConfiguration
+Resource = (
+    Policy
+    | Tier
+    | NetworkSet
+    | HostEndpoint
+    | WorkloadEndpoint
+    | Profile
+    | FelixConfiguration
+    | EndpointSlice
+    | Node
+)
 
 POLICY_KINDS = ("NetworkPolicy", "GlobalNetworkPolicy", "StagedNetworkPolicy", "StagedGlobalNetworkPolicy")
 """Calico's own: an annotation may say how they are really called."""

@@ -24,10 +24,11 @@ POD = Equals("projectcalico.org/orchestrator", "k8s")
 
 
 class PortEntry(msgspec.Struct, frozen=True):
-    """An entry of `ports`; `port` None: every port of the protocol."""
+    """An entry of `ports`; `port` None: every port of the protocol. `broken`: it names ports that do not exist."""
 
     protocol: int
     port: Port | None = None
+    broken: bool = False
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -90,8 +91,10 @@ def converted(spec: Spec, kind: str, metadata: Metadata, place: Place) -> Policy
 
 
 def rules(entries: Iterable[Entry], *, incoming: bool) -> Iterator[Rule]:
-    """Protocols by name, then peers as written, in each entry."""
+    """Protocols by name, then peers as written, in each entry; one with a broken port is left out whole."""
     for entry in entries:
+        if any(port.broken for port in entry.ports):
+            continue
         for protocol, ports in by_protocol(entry.ports):
             for peer in entry.peers or (None,):
                 far = entity(peer)

@@ -19,7 +19,9 @@ from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, choice, integer, quoted, scalar, shown, text
 from calicod.resources.table import Field, Fields, find, is_mapping, list_of, read
 
+ENFORCED = "KubernetesNetworkPolicy"
 PROTOCOLS = {"TCP": TCP, "UDP": UDP, "SCTP": SCTP}
+NUMBERED = {"port": "port", "endPort": "last"}
 TYPES = ("Ingress", "Egress")
 CODE = "P016"
 """Of whatever cannot be converted, and has no code of its own."""
@@ -64,8 +66,16 @@ def _port(node: Node, report: Report) -> Port | None:
 def _numbered(number: int, node: Node, report: Report) -> PortRange | None:
     if 1 <= number <= MAX_PORT:
         return PortRange(number, number)
-    report.error(CODE, node, f"{shown(node)} is out of range, expected ports from 1 to {MAX_PORT}")
+    _tell_of_no_port(node, f"{shown(node)} is out of range, expected ports from 1 to {MAX_PORT}", report)
     return None
+
+
+def _tell_of_no_port(node: Node, message: str, report: Report) -> None:
+    """The entry goes and the policy stays, which is stricter (semantics 5.1); a staged one is refused (P16)."""
+    if report.kind == ENFORCED:
+        report.warning("W082", node, f"{message}: the whole entry allows nothing", hint="correct the port")
+    else:
+        report.error(CODE, node, message)
 
 
 def _last_port(node: Node, report: Report) -> int | None:
@@ -79,16 +89,20 @@ def _port_entry(node: Node, report: Report) -> PortEntry | None:
         return None
     values = read(node, PORT, report)
     protocol, port, last = values.get("protocol", TCP), values.get("port"), values.get("last")
+    broken = any(find(node, name) is not None and attribute not in values for name, attribute in NUMBERED.items())
     if isinstance(last, int):
         place = find(node, "endPort") or node
         if isinstance(port, PortRange) and port.first <= last:
             port = PortRange(port.first, last)
         elif isinstance(port, PortRange):
-            report.error(CODE, place, f"endPort {last} is below port {port.first}")
+            _tell_of_no_port(place, f"endPort {last} is below port {port.first}", report)
+            broken = True
         elif isinstance(port, str) or find(node, "port") is None:
             report.error(CODE, place, "endPort needs port: as a number")
     return PortEntry(
-        protocol if isinstance(protocol, int) else TCP, port if isinstance(port, PortRange | str) else None
+        protocol=protocol if isinstance(protocol, int) else TCP,
+        port=port if isinstance(port, PortRange | str) else None,
+        broken=broken,
     )
 
 

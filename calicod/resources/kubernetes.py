@@ -35,6 +35,17 @@ def service_account(metadata: Metadata, report: Report) -> Profile:
     )
 
 
+def namespace_identity(report: Report) -> None:
+    """What is said of a Namespace bears the name of its profile."""
+    report.name = report.name and NAMESPACE_PROFILE + report.name
+
+
+def account_identity(report: Report) -> None:
+    """What is said of a ServiceAccount bears the name of its profile, which has no namespace."""
+    report.name = report.name and f"{ACCOUNT_PROFILE}{report.namespace}.{report.name}"
+    report.namespace = ""
+
+
 def _inherited(prefix: str, metadata: Metadata) -> dict[str, str]:
     labels = {prefix + key: value for key, value in metadata.labels.items()}
     return labels | {prefix + _NAME_LABEL: metadata.name}

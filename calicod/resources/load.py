@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from calicod.errors import Diagnostic
+from calicod.errors import Diagnostic, Severity
 from calicod.resources.document import Document, Mapping, Node, Scalar, Sequence, Unparsable, prepared, salvage, stream
-from calicod.resources.envelope import resource
+from calicod.resources.envelope import Listed, resource
 from calicod.resources.kinds import Resource, identity
 from calicod.resources.metadata import ignore
 from calicod.resources.report import Report
@@ -77,8 +77,13 @@ def together(loaded: Iterable[Loaded]) -> Loaded:
         diagnostics.extend(part.diagnostics)
         for found in part.resources:
             known = first.setdefault(identity(found), found)
-            if known is not found:
-                diagnostics.append(_duplicate(found, known))
+            if known is found:
+                continue
+            if replaces(found, known):
+                first[identity(found)] = found
+                diagnostics.append(_told(found, known, "W081", "this one replaces the one", Severity.WARNING))
+            else:
+                diagnostics.append(_told(found, known, "Y018", "first", Severity.ERROR))
     return Loaded(
         resources=tuple(first.values()),
         diagnostics=tuple(diagnostics),
@@ -87,13 +92,20 @@ def together(loaded: Iterable[Loaded]) -> Loaded:
     )
 
 
-def _duplicate(found: Resource, known: Resource) -> Diagnostic:
+def replaces(found: Resource, known: Resource) -> bool:
+    """Whether the later of two counts: a policy of Kubernetes in the same file, as if it was applied in this order."""
+    return found.kind.startswith("Kubernetes") and known.place.file == found.place.file and known.place < found.place
+
+
+def _told(found: Resource, known: Resource, code: str, how: str, severity: Severity) -> Diagnostic:
+    """That two resources have one identity."""
     kind, namespace, name = identity(found)
     shown_name = f"{namespace}/{name}" if namespace else name
     return Diagnostic(
-        code="Y018",
-        message=f"{kind} {shown_name} is given twice, first at {known.place}",
+        code=code,
+        message=f"{kind} {shown_name} is given twice, {how} at {known.place}",
         hint="remove one, or give it another name",
+        severity=severity,
         file=found.place.file,
         line=found.place.line,
         column=found.place.column,
@@ -147,18 +159,20 @@ class _Loading:
         """A `v1` List as kubectl prints it, or a `<Kind>List`, whose items need not repeat their kind."""
         report = Report(document, root, self._file)
         report.kind = f"{kind}List"
+        version = find(root, "apiVersion")
+        listed = (kind, version.value if isinstance(version, Scalar) else "") if kind else None
         check_keys(root, report, self._budget)
         read(root, LIST, report)
         members = find(root, "items")
         for item in items(members, report) if members is not None else ():
-            self._one(document, item, kind or None)
+            self._one(document, item, listed)
         self._broken = self._broken or report.refused
         self._diagnostics.extend(report.diagnostics())
 
-    def _one(self, document: Document, root: Node, kind: str | None) -> None:
+    def _one(self, document: Document, root: Node, listed: Listed | None) -> None:
         report = Report(document, root, self._file)
         if isinstance(root, Mapping):
-            found = resource(root, report, self._budget, kind)
+            found = resource(root, report, self._budget, listed)
             if found is not None and not report.refused:
                 self._resources.append(found)
         else:

@@ -4,17 +4,19 @@ Law: the identity of a refused resource is told whenever it can be read: its las
 """
 
 import re
+from collections.abc import Callable
 from collections.abc import Mapping as Table
 
 import msgspec
 
-from calicod.resources.document import Node, Scalar
-from calicod.resources.kinds import POLICY_KINDS, Metadata
+from calicod.resources.document import Mapping, Node, Scalar
+from calicod.resources.kinds import POLICY_KINDS, Metadata, Resource
 from calicod.resources.names import LABEL, MAX_LABEL, MAX_NAME, NAME_SHAPE, SUBDOMAIN, annotations, labels
 from calicod.resources.report import Report
 from calicod.resources.scalars import quoted, text
 from calicod.resources.table import Field, Fields, find, is_mapping, read
 
+CALICO = "projectcalico.org/v3"
 DEFAULT_NAMESPACE = "default"
 V3_METADATA = "projectcalico.org/metadata"
 
@@ -35,6 +37,23 @@ _ONE_DOT = rf"{LABEL}(?:\.{LABEL})?"
 _POLICY_SHAPE = "lower-case letters, digits and inner `-`, with at most one dot"
 GLOBAL_POLICY = Naming(_ONE_DOT, _POLICY_SHAPE)
 POLICY = Naming(rf"{_ONE_DOT}|(?:knp|ossg)\.default\.{SUBDOMAIN}", _POLICY_SHAPE, namespaced=True)
+
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """How documents of one kind are named and read. `extra`: fields beside metadata and spec.
+
+    `becomes`: the kind of the resource, if it is another; `identity` then tells a report the resource's name.
+    """
+
+    naming: Naming
+    reader: Callable[[Mapping, Metadata, Report], Resource | None]
+    forbidden_labels: dict[str, str] = {}
+    extra: tuple[str, ...] = ()
+    version: str = CALICO
+    becomes: str = ""
+    identity: Callable[[Report], None] | None = None
+
 
 METADATA_MISPLACED = {
     name: f"{name} belongs under spec:"

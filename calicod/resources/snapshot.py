@@ -14,10 +14,12 @@ import msgspec
 from calicod.errors import Place
 from calicod.model.action import Action
 from calicod.resources.kinds import (
+    EndpointSlice,
     FelixConfiguration,
     HostEndpoint,
     Metadata,
     NetworkSet,
+    Node,
     Policy,
     Profile,
     Resource,
@@ -44,7 +46,18 @@ BUILT_IN_PROFILE = Profile(
 )
 """Semantics 1.9: never stored."""
 
-Kind = TypeVar("Kind", Policy, Tier, NetworkSet, HostEndpoint, WorkloadEndpoint, Profile, FelixConfiguration)
+Kind = TypeVar(
+    "Kind",
+    Policy,
+    Tier,
+    NetworkSet,
+    HostEndpoint,
+    WorkloadEndpoint,
+    Profile,
+    FelixConfiguration,
+    EndpointSlice,
+    Node,
+)
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +70,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     workload_endpoints: tuple[WorkloadEndpoint, ...] = ()
     profiles: tuple[Profile, ...] = ()
     felix_configurations: tuple[FelixConfiguration, ...] = ()
+    endpoint_slices: tuple[EndpointSlice, ...] = ()
+    nodes: tuple[Node, ...] = ()
 
 
 def snapshot(resources: Iterable[Resource]) -> Snapshot:
@@ -82,6 +97,8 @@ def snapshot(resources: Iterable[Resource]) -> Snapshot:
         workload_endpoints=_group(groups, WorkloadEndpoint),
         profiles=_group(groups, Profile),
         felix_configurations=_group(groups, FelixConfiguration),
+        endpoint_slices=_group(groups, EndpointSlice),
+        nodes=_group(groups, Node),
     )
 
 
