@@ -16,7 +16,7 @@ from calicod.compiler.memory import Memo
 from calicod.compiler.order import tiers_in_order
 from calicod.compiler.population import Census, Packed, Population, census
 from calicod.compiler.programs import Planner
-from calicod.compiler.settings import in_force, settings, spoofing_allowed
+from calicod.compiler.settings import first_prefix, in_force, settings, spoofing_allowed
 from calicod.errors import Diagnostic
 from calicod.resources.kinds import Policy, Profile, WorkloadEndpoint, identity
 from calicod.resources.snapshot import Snapshot
@@ -86,8 +86,8 @@ def compile(snapshot: Snapshot, node: str | None, memory: Memory | None = None) 
 
 
 def _population(snapshot: Snapshot, node: str | None, memory: Memory) -> Population:
-    spoofing = spoofing_allowed(in_force(snapshot, node))
-    given = census(snapshot, node, spoofing=spoofing)
+    felix = in_force(snapshot, node)
+    given = census(snapshot, node, spoofing=spoofing_allowed(felix), prefix=first_prefix(felix))
 
     def settle(given: Census) -> Population:
         population = Population(given, memory.packed)

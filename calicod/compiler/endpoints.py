@@ -23,6 +23,9 @@ from calicod.ruleset.program import KnownNetwork
 LONGEST_LABEL = 63
 """A service account's name becomes a label only if it is shorter (semantics 1.12)."""
 
+OF_PODS = "cali"
+"""The prefix that interfaces of pods are given when they are loaded."""
+
 Endpoint = WorkloadEndpoint | HostEndpoint
 Applied = Mapping[str, Mapping[str, str]]
 """Profile name -> its labelsToApply."""
@@ -48,6 +51,18 @@ def is_ignored(workload: WorkloadEndpoint, *, spoofing: bool) -> bool:
     """Calico treats it as missing: no address, no interface, or foreign sources that this host does not allow."""
     granted = spoofing or not workload.allow_spoofed_source_prefixes
     return not (workload.ip_networks and workload.interface_name and granted)
+
+
+def on_interfaces(workloads: tuple[WorkloadEndpoint, ...], prefix: str) -> tuple[WorkloadEndpoint, ...]:
+    """The workloads, with the interfaces of pods named by this prefix (semantics 1.12)."""
+    if prefix == OF_PODS:
+        return workloads
+    return tuple(
+        msgspec.structs.replace(workload, interface_name=prefix + workload.interface_hash)
+        if workload.interface_hash
+        else workload
+        for workload in workloads
+    )
 
 
 def workload_key(workload: WorkloadEndpoint) -> tuple[bytes, ...]:

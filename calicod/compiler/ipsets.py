@@ -1,7 +1,7 @@
 """The sets of addresses that rules name: what they are, and who is in them.
 
-Law: one text, one set; rules that mean the same set share it. Members come from every endpoint and network set of the
-snapshot, remote ones too, and from nothing else.
+Law: one text, one set; rules that mean the same set share it. Members come from every endpoint, network set and slice
+of a service of the snapshot, remote ones too, and from nothing else.
 """
 
 from collections import defaultdict
@@ -12,9 +12,10 @@ import msgspec
 from calicod.compiler.endpoints import Source
 from calicod.compiler.labels import LabelIndex, positions_of
 from calicod.compiler.memory import Memo
-from calicod.compiler.ranges import Ranges, ranges_of, union
+from calicod.compiler.ranges import Ranges, ranges_of, ranges_of_addresses, union
 from calicod.model.network import Network
 from calicod.model.protocol import protocol_name
+from calicod.resources.kinds import EndpointSlice
 from calicod.ruleset.program import IPSet
 from calicod.selector.tree import Selector
 
@@ -42,7 +43,16 @@ class PortsSet(msgspec.Struct, frozen=True):
     selector: Selector | None
 
 
-Definition = SelectorSet | NetsSet | PortsSet
+class ServiceSet(msgspec.Struct, frozen=True):
+    """The addresses behind a service (semantics 2.12); `with_ports`: each with the protocols and ports it has there."""
+
+    text: str
+    namespace: str
+    name: str
+    with_ports: bool
+
+
+Definition = SelectorSet | NetsSet | PortsSet | ServiceSet
 
 
 def selector_set(selector: Selector) -> SelectorSet:
@@ -63,11 +73,21 @@ def ports_set(name: str, protocol: int | None, selector: Selector | None) -> Por
     return PortsSet(f"port {name}{of}{among}", name, protocol, selector)
 
 
-class Members:
-    """Answers who is in a set, for a fixed sequence of sources."""
+def service_set(namespace: str, name: str, *, with_ports: bool) -> ServiceSet:
+    """Known by the service, and by what of it is meant."""
+    of = "ports of " if with_ports else ""
+    return ServiceSet(f"{of}service {namespace}/{name}", namespace, name, with_ports)
 
-    def __init__(self, sources: tuple[Source, ...]) -> None:
+
+class Members:
+    """Answers who is in a set, for a fixed sequence of sources and slices of services."""
+
+    def __init__(self, sources: tuple[Source, ...], slices: Iterable[EndpointSlice] = ()) -> None:
         self._sources = sources
+        self._services: dict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
+        for part in slices:
+            if part.service:
+                self._services[part.metadata.namespace, part.service].append(part)
         self._index = LabelIndex([source.labels for source in sources])
         self._sets: Memo[str, Definition, IPSet] = Memo()
         self._unions: Memo[int, None, Ranges] = Memo()
@@ -97,6 +117,16 @@ class Members:
                 return IPSet(text, v4=ranges.v4, v6=ranges.v6)
             case PortsSet(text, name, protocol, selector):
                 return IPSet(text, ports=self._named(name, protocol, selector))
+            case ServiceSet(text, namespace, name, with_ports):
+                slices = self._services.get((namespace, name), ())
+                if with_ports:
+                    return IPSet(text, ports=behind(slices))
+                ranges = ranges_of_addresses(address for part in slices for address in part.addresses)
+                return IPSet(text, v4=ranges.v4, v6=ranges.v6)
+
+    def unknown(self, service: tuple[str, str]) -> bool:
+        """Whether a service, by namespace and name, has no slices at all."""
+        return service not in self._services
 
     def _matching(self, bits: int) -> Ranges:
         def make(_: None) -> Ranges:
@@ -113,3 +143,9 @@ class Members:
             for address in self._sources[position].addresses
         }
         return tuple(sorted(members))
+
+
+def behind(slices: Iterable[EndpointSlice]) -> tuple[tuple[bytes, int, int], ...]:
+    """Address, protocol and port of each endpoint of some slices; the ports of one belong to its addresses alone."""
+    members = {(address, *port) for part in slices for address in part.addresses for port in part.ports}
+    return tuple(sorted(members))

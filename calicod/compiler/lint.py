@@ -11,7 +11,7 @@ from calicod.compiler.lints.finding import warning
 from calicod.compiler.lints.reach import governed_hosts, idle_policies, idle_rules, matched_hosts
 from calicod.compiler.lints.scene import Scene
 from calicod.compiler.lints.ties import ties
-from calicod.compiler.settings import CLUSTER_WIDE, OF_NODE, in_force, prefixes
+from calicod.compiler.settings import CLUSTER_WIDE, OF_NODE, in_force, labels_of, prefixes
 from calicod.errors import Diagnostic
 from calicod.resources.kinds import WorkloadEndpoint
 from calicod.ruleset.program import HostSettings
@@ -86,12 +86,16 @@ def shared_interfaces(scene: Scene) -> Iterator[Diagnostic]:
 
 
 def idle_configurations(scene: Scene) -> Iterator[Diagnostic]:
-    """Semantics 1.13; the labels of nodes are not known yet."""
+    """Semantics 1.13; what `node` None would be told concerns nodes that have labels, or all."""
+    node, labels = scene.node, labels_of(scene.snapshot, scene.node)
+    unknown = labels is None and not (node is None and scene.snapshot.nodes)
     for felix in scene.snapshot.felix_configurations:
         name = felix.metadata.name
-        if felix.node_selector is not None and not isinstance(felix.node_selector, All):
-            message = "the labels of nodes are not known: this configuration is applied to none"
-            yield warning("W057", felix, "spec.nodeSelector", message, f"use the name {OF_NODE}<node>")
+        if unknown and felix.node_selector is not None and not isinstance(felix.node_selector, All):
+            whose = f"node {node}" if node else "nodes"
+            message = f"the labels of {whose} are not known: this configuration is not applied"
+            hint = f"add the Node of Kubernetes, or use the name {OF_NODE}<node>"
+            yield warning("W057", felix, "spec.nodeSelector", message, hint)
         elif felix.node_selector is None and name != CLUSTER_WIDE and not name.startswith(OF_NODE):
             message = f'a configuration named "{name}" without nodeSelector applies to no node'
             yield warning("W058", felix, "metadata.name", message, f"call it {CLUSTER_WIDE} or {OF_NODE}<node>")

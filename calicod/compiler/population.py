@@ -1,7 +1,7 @@
 """Who is there: the endpoints of this node that policies govern, and everything that rules can match by selector.
 
-Law: made of endpoints, network sets, profile labels, the node and one setting; a change of any policy leaves it as it
-is. Workloads stand in Felix's order, hosts by name.
+Law: made of endpoints, network sets, services, profile labels, the node and two settings; a change of any policy leaves
+it as it is. Workloads stand in Felix's order, hosts by name.
 """
 
 from collections.abc import Mapping
@@ -9,12 +9,14 @@ from collections.abc import Mapping
 import msgspec
 
 from calicod.compiler.endpoints import (
+    OF_PODS,
     Endpoint,
     Subject,
     endpoint_source,
     host_subject,
     is_ignored,
     known,
+    on_interfaces,
     set_source,
     workload_key,
     workload_subject,
@@ -24,7 +26,7 @@ from calicod.compiler.labels import LabelIndex
 from calicod.compiler.memory import Memo
 from calicod.compiler.ranges import Ranges, ranges_of
 from calicod.model.network import Network
-from calicod.resources.kinds import HostEndpoint, NetworkSet, WorkloadEndpoint
+from calicod.resources.kinds import EndpointSlice, HostEndpoint, NetworkSet, WorkloadEndpoint
 from calicod.resources.snapshot import Snapshot
 from calicod.ruleset.program import KnownNetwork
 from calicod.selector.tree import Selector
@@ -43,17 +45,19 @@ class Census(msgspec.Struct, frozen=True, kw_only=True):
     host_endpoints: tuple[HostEndpoint, ...]
     network_sets: tuple[NetworkSet, ...]
     applied: Mapping[str, dict[str, str]]
+    slices: tuple[EndpointSlice, ...] = ()
 
 
-def census(snapshot: Snapshot, node: str | None, *, spoofing: bool) -> Census:
-    """The part of a snapshot that a population depends on."""
+def census(snapshot: Snapshot, node: str | None, *, spoofing: bool, prefix: str = OF_PODS) -> Census:
+    """The part of a snapshot that a population depends on; `prefix`: with which the interfaces of pods are named."""
     return Census(
         node=node,
         spoofing=spoofing,
-        workload_endpoints=snapshot.workload_endpoints,
+        workload_endpoints=on_interfaces(snapshot.workload_endpoints, prefix),
         host_endpoints=snapshot.host_endpoints,
         network_sets=snapshot.network_sets,
         applied={profile.metadata.name: profile.labels_to_apply for profile in snapshot.profiles},
+        slices=snapshot.endpoint_slices,
     )
 
 
@@ -85,7 +89,7 @@ class Population:
         for owner in given.network_sets:
             identity = (owner.kind, owner.metadata.namespace, owner.metadata.name)
             sources.append(set_source(owner, packed.get(identity, owner.nets, ranges_of), given.applied))
-        self.members = Members(tuple(sources))
+        self.members = Members(tuple(sources), given.slices)
         self._everywhere = (1 << len(endpoints)) - 1
         self._index = LabelIndex([subject.labels for subject in self.subjects])
         self._governed: dict[Selector, int] = {}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from calicod.compiler.ipsets import Definition, nets_set, ports_set, selector_set
+from calicod.compiler.ipsets import Definition, nets_set, ports_set, selector_set, service_set
 from calicod.compiler.selectors import sides
 from calicod.model.action import Action
 from calicod.model.network import Network
@@ -138,7 +138,7 @@ def compiled_rule(rule: Rule, index: int, namespace: str, found: Definitions) ->
     """One rule; its sets are added to `found`."""
     protocol = rule.protocol.number if rule.protocol else None
     source = side(rule.source, protocol, namespace, found)
-    destination = side(rule.destination, protocol, namespace, found)
+    destination = side(rule.destination, protocol, namespace, found, with_ports=True)
     return CompiledRule(
         action=rule.action,
         index=index,
@@ -161,8 +161,10 @@ def compiled_rule(rule: Rule, index: int, namespace: str, found: Definitions) ->
     )
 
 
-def side(entity: EntityRule, protocol: int | None, namespace: str, found: Definitions) -> Side:
-    """The criteria of one side of a rule."""
+def side(
+    entity: EntityRule, protocol: int | None, namespace: str, found: Definitions, *, with_ports: bool = False
+) -> Side:
+    """The criteria of one side of a rule; `with_ports`: a service there means its ports too (semantics 2.12)."""
     positive, negative = sides(entity, namespace)
     sets = [found.index(selector_set(positive))] if positive is not None else []
     not_sets = [found.index(selector_set(negative))] if negative is not None else []
@@ -170,6 +172,13 @@ def side(entity: EntityRule, protocol: int | None, namespace: str, found: Defini
         sets.append(found.index(nets_set(entity.nets)))
     if entity.not_nets:
         not_sets.append(found.index(nets_set(entity.not_nets)))
+
+    service = entity.services
+    if service is not None:
+        index = found.index(service_set(service.namespace or namespace, service.name, with_ports=with_ports))
+        if with_ports:  # no other criteria stand beside it (R17, R18)
+            return Side((), (), PortMatch(named=(index,)), None)
+        sets.append(index)
 
     def match(ports: tuple[Port, ...]) -> PortMatch | None:
         if not ports:

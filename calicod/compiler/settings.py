@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from calicod.compiler.endpoints import OF_PODS
 from calicod.model.protocol import TCP, UDP
 from calicod.resources.kinds import Failsafe, FelixConfiguration, Metadata
 from calicod.resources.snapshot import Snapshot
@@ -59,6 +60,11 @@ def prefixes(felix: FelixConfiguration) -> tuple[str, ...]:
     return tuple(sorted({prefix for prefix in felix.interface_prefix or () if prefix}))
 
 
+def first_prefix(felix: FelixConfiguration) -> str:
+    """The prefix with which Calico names the interfaces of pods: the first as written (semantics 1.12)."""
+    return next((prefix for prefix in felix.interface_prefix or () if prefix), OF_PODS)
+
+
 def spoofing_allowed(felix: FelixConfiguration) -> bool:
     """Whether `allowSpoofedSourcePrefixes` is honoured (semantics 1.10)."""
     return felix.workload_source_spoofing == ANY_SOURCE
@@ -74,12 +80,23 @@ def in_force(snapshot: Snapshot, node: str | None) -> FelixConfiguration:
 
 
 def applicable(snapshot: Snapshot, node: str | None) -> tuple[FelixConfiguration, ...]:
-    """The configurations of a node, strongest first.
-
-    The labels of nodes are not known yet: only the nodeSelector `all()` is known to hold; lint tells of the others.
-    """
+    """The configurations of a node, strongest first; a nodeSelector holds for a node whose labels are known."""
     own = [felix for felix in snapshot.felix_configurations if node and felix.metadata.name == OF_NODE + node]
-    selected = [felix for felix in snapshot.felix_configurations if isinstance(felix.node_selector, All)]
+    labels = labels_of(snapshot, node)
+    selected = [felix for felix in snapshot.felix_configurations if selects(felix, labels)]
     cluster = [felix for felix in snapshot.felix_configurations if felix.metadata.name == CLUSTER_WIDE]
     oldest = sorted(selected, key=lambda felix: (felix.creation_timestamp, felix.metadata.name))
     return (*own, *oldest[:1], *cluster)
+
+
+def labels_of(snapshot: Snapshot, node: str | None) -> dict[str, str] | None:
+    """The labels of a node; None if nobody has told them."""
+    return next((known.metadata.labels for known in snapshot.nodes if known.metadata.name == node), None)
+
+
+def selects(felix: FelixConfiguration, labels: dict[str, str] | None) -> bool:
+    """Whether a configuration selects a node with these labels; of an unknown one only `all()` is sure to hold."""
+    selector = felix.node_selector
+    if selector is None or labels is None:
+        return isinstance(selector, All)
+    return selector.matches(labels)

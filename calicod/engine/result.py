@@ -23,6 +23,8 @@ SHORT_KINDS = {
     "StagedKubernetesNetworkPolicy": "sknp",
     "KubernetesNetworkPolicy": "knp",
     "KubernetesClusterNetworkPolicy": "kcnp",
+    "KubernetesAdminNetworkPolicy": "kanp",
+    "KubernetesBaselineAdminNetworkPolicy": "kbanp",
     "Profile": "pro",
 }
 DEFAULT_ACTION = -1

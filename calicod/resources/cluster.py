@@ -55,27 +55,21 @@ KUBERNETES = {
         becomes="Profile",
         identity=account_identity,
     ),
-    "Pod": Kind(
-        NAMESPACED, pod, extra=("status",), version=CORE, becomes="WorkloadEndpoint", identity=pod_identity
-    ),
+    "Pod": Kind(NAMESPACED, pod, extra=("status",), version=CORE, becomes="WorkloadEndpoint", identity=pod_identity),
     "Node": Kind(CLUSTER, node, extra=("status",), version=CORE),
     "Service": Kind(NAMESPACED, service, extra=("status",), version=CORE),
-    "EndpointSlice": Kind(
-        NAMESPACED, endpoint_slice, extra=("addressType", "endpoints", "ports"), version=DISCOVERY
-    ),
+    "EndpointSlice": Kind(NAMESPACED, endpoint_slice, extra=("addressType", "endpoints", "ports"), version=DISCOVERY),
     "NetworkPolicy": Kind(ANY_CASE, network_policy, extra=("status",), version=NETWORKING, becomes=ENFORCED),
     **POLICY_KINDS,
 }
-PASSED_OVER = {
-    **dict.fromkeys(
-        ("ConfigMap", "Endpoints", "Event", "LimitRange", "PersistentVolume", "PersistentVolumeClaim")
-        + ("PodTemplate", "ReplicationController", "ResourceQuota", "Secret"),
-        CORE,
-    ),
-    **dict.fromkeys(("ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"), "apps/v1"),
-    **dict.fromkeys(("CronJob", "Job"), "batch/v1"),
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "Ingress": NETWORKING,
-    "PodDisruptionBudget": "policy/v1",
+_OF_NO_EFFECT = {
+    CORE: "ConfigMap Endpoints Event LimitRange PersistentVolume PersistentVolumeClaim PodTemplate "
+    "ReplicationController ResourceQuota Secret",
+    "apps/v1": "ControllerRevision DaemonSet Deployment ReplicaSet StatefulSet",
+    "autoscaling/v2": "HorizontalPodAutoscaler",
+    "batch/v1": "CronJob Job",
+    NETWORKING: "Ingress IngressClass",
+    "policy/v1": "PodDisruptionBudget",
 }
+PASSED_OVER = {kind: version for version, kinds in _OF_NO_EFFECT.items() for kind in kinds.split()}
 """What a dump of a namespace has besides, by kind, with its apiVersion."""

@@ -107,8 +107,10 @@ def _admin_number(node: Node, report: Report) -> PortEntry | None:
 
 def _named(node: Node, report: Report) -> PortEntry | None:
     value = text(node, report)
-    if value is None or is_port_name(value):
-        return value and PortEntry(port=value) or None
+    if value is None:
+        return None
+    if is_port_name(value):
+        return PortEntry(port=value)
     report.error(CODE, node, f"{quoted(value)} is not a port name")
     return None
 

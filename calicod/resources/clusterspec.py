@@ -180,7 +180,9 @@ def _tell_of_foreign(entry: Entry, place: Node, report: Report) -> None:
     if entry.foreign:
         fate = "it allows nothing" if entry.action is Action.ALLOW else "it denies everything"
         hint = "write the addresses as networks:"
-        report.warning("W080", place, f"{entry.foreign} cannot be expressed: of this rule is left that {fate}", hint=hint)
+        report.warning(
+            "W080", place, f"{entry.foreign} cannot be expressed: of this rule is left that {fate}", hint=hint
+        )
 
 
 def _table(dialect: Dialect) -> Fields:

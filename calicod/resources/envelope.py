@@ -84,7 +84,9 @@ def resource(root: Mapping, report: Report, budget: Budget, listed: Listed | Non
     check(root, report, budget)
     kind_node, version = find(root, "kind"), find(root, "apiVersion")
     kind = kind_node.value if isinstance(kind_node, Scalar) else listed and listed[0]
-    written = version.value if isinstance(version, Scalar) else listed and version is None and listed[1] or None
+    written = version.value if isinstance(version, Scalar) else None
+    if version is None and listed:
+        written = listed[1] or None
     if kind is None:
         report.error("Y016", kind_node or root, 'field "kind" is missing', field="" if kind_node else "kind")
         return None
@@ -125,9 +127,7 @@ def _identify(kind: str, known: Kind, report: Report) -> None:
 def _not_read(root: Mapping, kind: str, version: str | None, place: Node, report: Report) -> None:
     """A kind that calicod does not read: later, never, or not known at all."""
     identify(report, kind, namespaced=find(root, "metadata", "namespace") is not None)
-    if kind in WITHOUT_EFFECT and version == CALICO:
-        report.warning("W011", place, f"a {kind} has no effect in calicod")
-    elif kind in PASSED_OVER and version == PASSED_OVER[kind]:
+    if version is not None and version == (CALICO if kind in WITHOUT_EFFECT else PASSED_OVER.get(kind)):
         report.warning("W011", place, f"a {kind} has no effect in calicod")
     else:
         close = get_close_matches(kind[:64], (*KINDS, *KUBERNETES), n=1, cutoff=0.6)

@@ -237,15 +237,7 @@ class FelixConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag=True, ta
 
 
 Resource = (
-    Policy
-    | Tier
-    | NetworkSet
-    | HostEndpoint
-    | WorkloadEndpoint
-    | Profile
-    | FelixConfiguration
-    | EndpointSlice
-    | Node
+    Policy | Tier | NetworkSet | HostEndpoint | WorkloadEndpoint | Profile | FelixConfiguration | EndpointSlice | Node
 )
 
 POLICY_KINDS = ("NetworkPolicy", "GlobalNetworkPolicy", "StagedNetworkPolicy", "StagedGlobalNetworkPolicy")

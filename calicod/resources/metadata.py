@@ -39,7 +39,6 @@ GLOBAL_POLICY = Naming(_ONE_DOT, _POLICY_SHAPE)
 POLICY = Naming(rf"{_ONE_DOT}|(?:knp|ossg)\.default\.{SUBDOMAIN}", _POLICY_SHAPE, namespaced=True)
 
 
-
 class Kind(msgspec.Struct, frozen=True):
     """How documents of one kind are named and read. `extra`: fields beside metadata and spec.
 

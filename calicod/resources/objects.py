@@ -15,6 +15,15 @@ NEARLY = 0.8
 """How alike a name must be to one that is read to count as a slip; `hostNetworks` is, `hostUsers` is not."""
 
 
+def words(text: str) -> frozenset[str]:
+    """The names in a text, set apart by blanks.
+
+    >>> sorted(words("hostname dnsPolicy"))
+    ['dnsPolicy', 'hostname']
+    """
+    return frozenset(text.split())
+
+
 def read_some(node: Node, table: Fields, others: frozenset[str], report: Report) -> dict[str, object]:
     """The values of the fields in the table, by attribute; `others`: fields that are known to mean nothing here."""
     values: dict[str, object] = {}

@@ -16,7 +16,7 @@ from calicod.resources.kinds import EndpointPort, Metadata, WorkloadEndpoint
 from calicod.resources.kubernetes import ACCOUNT_PROFILE, NAMESPACE_PROFILE
 from calicod.resources.names import name
 from calicod.resources.networks import single_network
-from calicod.resources.objects import read_some
+from calicod.resources.objects import read_some, words
 from calicod.resources.podnotes import addresses, check_floating, check_limits, prefixes
 from calicod.resources.ports import port_name, port_number, port_protocol
 from calicod.resources.report import Report
@@ -187,21 +187,21 @@ STATUS: Fields = {
     "podIP": Field("address", _address),
     "podIPs": Field("addresses", list_of(_pod_ip)),
 }
-SPEC_ELSE = frozenset(
+SPEC_ELSE = words(
     "activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks "
     "ephemeralContainers hostAliases hostIPC hostPID hostUsers hostname hostnameOverride imagePullSecrets "
     "nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates resourceClaims resources "
     "restartPolicy runtimeClassName schedulerName schedulingGates securityContext setHostnameAsFQDN "
     "shareProcessNamespace subdomain terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes "
-    "workloadRef".split()
+    "workloadRef"
 )
-CONTAINER_ELSE = frozenset(
+CONTAINER_ELSE = words(
     "args command env envFrom image imagePullPolicy lifecycle livenessProbe name readinessProbe resizePolicy "
     "resources restartPolicy restartPolicyRules securityContext startupProbe stdin stdinOnce terminationMessagePath "
-    "terminationMessagePolicy tty volumeDevices volumeMounts workingDir".split()
+    "terminationMessagePolicy tty volumeDevices volumeMounts workingDir"
 )
-STATUS_ELSE = frozenset(
+STATUS_ELSE = words(
     "allocatedResources conditions containerStatuses ephemeralContainerStatuses extendedResourceClaimStatus hostIP "
     "hostIPs initContainerStatuses message nominatedNodeName observedGeneration qosClass reason resize "
-    "resourceClaimStatuses resources startTime".split()
+    "resourceClaimStatuses resources startTime"
 )

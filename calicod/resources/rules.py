@@ -82,7 +82,7 @@ ENTITY: Fields = {
     "notSelector": Field("not_selector", selector("R022")),
     "namespaceSelector": Field("namespace_selector", rule_namespace_selector),
     "serviceAccounts": Field("service_accounts", _service_accounts),
-    "services": Field("", services),
+    "services": Field("services", services),
 }
 ENTITY_MISPLACED = {
     "podSelector": "write selector: with Calico's selector language",

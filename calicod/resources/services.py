@@ -1,27 +1,23 @@
-"""`services` of a rule: checked as Calico checks them, and not supported yet (semantics 2.12).
+"""`services` of a rule: whose endpoints it means, and what may stand beside it (semantics 2.12).
 
-Law: never ignored: a rule that lost its services would match too much.
+Law: never lost: a rule without its services would match too much.
 """
 
 from calicod.resources.document import Node
+from calicod.resources.kinds import ServiceMatch
 from calicod.resources.names import MAX_NAME, name, required_name
 from calicod.resources.report import Report
-from calicod.resources.table import Field, find, is_mapping, read
+from calicod.resources.table import Field, find, struct
 
 _TABLE = {
-    "name": Field("name", required_name("R019", limit=MAX_NAME), required="R019"),
+    "name": Field("name", required_name("R019", limit=MAX_NAME), required="R019", placeholder=""),
     "namespace": Field("namespace", name("R019", limit=MAX_NAME)),
 }
 _EXCLUSIVE = ("serviceAccounts", "namespaceSelector", "selector", "notSelector", "nets", "notNets")
-_OF_CLUSTER = ("GlobalNetworkPolicy", "StagedGlobalNetworkPolicy")
 _WRONG_SIDE = {("source", "egress"), ("destination", "ingress")}
 
-
-def services(node: Node, report: Report) -> None:
-    """Checks name and namespace; the rule is refused in any case."""
-    if is_mapping(node, report):
-        read(node, _TABLE, report)
-        report.error("N001", node, "services are not supported yet", hint="select the pods behind the service instead")
+services = struct(ServiceMatch, _TABLE)
+"""Reads the service that a side of a rule means."""
 
 
 def check_services(rule: Node, side: str, direction: str, report: Report) -> None:
@@ -38,5 +34,5 @@ def check_services(rule: Node, side: str, direction: str, report: Report) -> Non
         other = find(entity, field)
         if side == "destination" and other is not None and other.value:
             report.error("R017", other, f"destination {field} cannot stand beside services")
-    if report.kind in _OF_CLUSTER and not getattr(find(place, "namespace"), "value", ""):
+    if not report.namespace and not getattr(find(place, "namespace"), "value", ""):
         report.error("R021", place, f"services of a {report.kind} need a namespace", field="namespace")

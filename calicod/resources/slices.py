@@ -12,7 +12,7 @@ from calicod.model.protocol import TCP
 from calicod.resources.document import Mapping, Node
 from calicod.resources.kinds import EndpointSlice, Metadata
 from calicod.resources.networks import address
-from calicod.resources.objects import read_some
+from calicod.resources.objects import read_some, words
 from calicod.resources.ports import port_number, port_protocol
 from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, choice, quoted, text
@@ -89,7 +89,7 @@ def _port(node: Node, report: Report) -> _Port:
 
 _TYPE = choice(tuple(LENGTHS), "P041")
 PORT: Fields = {"protocol": Field("protocol", port_protocol), "port": Field("port", port_number)}
-PORT_ELSE = frozenset(("name", "appProtocol"))
-ENDPOINT_ELSE = frozenset(("conditions", "deprecatedTopology", "hints", "hostname", "nodeName", "targetRef", "zone"))
-SLICE_ELSE = frozenset(("apiVersion", "kind", "metadata", "addressType"))
+PORT_ELSE = words("name appProtocol")
+ENDPOINT_ELSE = words("conditions deprecatedTopology hints hostname nodeName targetRef zone")
+SLICE_ELSE = words("apiVersion kind metadata addressType")
 TABLES = {name: _table(length) for name, length in LENGTHS.items()}
