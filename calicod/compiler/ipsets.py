@@ -80,10 +80,14 @@ def service_set(namespace: str, name: str, *, with_ports: bool) -> ServiceSet:
 
 
 class Members:
-    """Answers who is in a set, for a fixed sequence of sources and slices of services."""
+    """Answers who is in a set, for a fixed sequence of sources and slices of services.
+
+    `without_slices`: the services, by namespace and name, that were asked for last and are not there.
+    """
 
     def __init__(self, sources: tuple[Source, ...], slices: Iterable[EndpointSlice] = ()) -> None:
         self._sources = sources
+        self.without_slices: set[tuple[str, str]] = set()
         self._services: dict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
         for part in slices:
             if part.service:
@@ -98,7 +102,10 @@ class Members:
 
     def fill(self, definitions: Iterable[Definition]) -> tuple[IPSet, ...]:
         """The sets, in this order."""
-        filled = tuple(self._sets.get(definition.text, definition, self._fill) for definition in definitions)
+        asked = tuple(definitions)
+        filled = tuple(self._sets.get(definition.text, definition, self._fill) for definition in asked)
+        services = {(wanted.namespace, wanted.name) for wanted in asked if isinstance(wanted, ServiceSet)}
+        self.without_slices = services - self._services.keys()
         self._sets.turn()
         self._unions.turn()
         return filled
@@ -123,10 +130,6 @@ class Members:
                     return IPSet(text, ports=behind(slices))
                 ranges = ranges_of_addresses(address for part in slices for address in part.addresses)
                 return IPSet(text, v4=ranges.v4, v6=ranges.v6)
-
-    def unknown(self, service: tuple[str, str]) -> bool:
-        """Whether a service, by namespace and name, has no slices at all."""
-        return service not in self._services
 
     def _matching(self, bits: int) -> Ranges:
         def make(_: None) -> Ranges:

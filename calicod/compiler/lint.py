@@ -10,6 +10,7 @@ from calicod.compiler.lints.ends import cut_dns, log_only
 from calicod.compiler.lints.finding import warning
 from calicod.compiler.lints.reach import governed_hosts, idle_policies, idle_rules, matched_hosts
 from calicod.compiler.lints.scene import Scene
+from calicod.compiler.lints.services import services_without_slices
 from calicod.compiler.lints.ties import ties
 from calicod.compiler.settings import CLUSTER_WIDE, OF_NODE, in_force, labels_of, prefixes
 from calicod.errors import Diagnostic
@@ -46,11 +47,19 @@ def ghost_tiers(scene: Scene) -> Iterator[Diagnostic]:
 def missing_profiles(scene: Scene) -> Iterator[Diagnostic]:
     """Semantics 1.9: a profile that does not exist denies everything that reaches it."""
     names = {profile.metadata.name for profile in scene.snapshot.profiles}
+    told: set[str] = set()
     for subject in scene.population.subjects:
-        for index, name in enumerate(subject.endpoint.profiles):
-            if name not in names:
-                message = f'profile "{name}" does not exist: traffic that no policy decides is denied'
-                yield warning("W052", subject.endpoint, f"spec.profiles[{index}]", message)
+        endpoint = subject.endpoint
+        for index, name in enumerate(endpoint.profiles):
+            if name in names:
+                continue
+            message = f'profile "{name}" does not exist: traffic that no policy decides is denied'
+            if not (isinstance(endpoint, WorkloadEndpoint) and endpoint.interface_hash):
+                yield warning("W052", endpoint, f"spec.profiles[{index}]", message)
+            elif not index and name not in told:
+                # Of a pod the second, of its service account, is never reached: that of the namespace allows all.
+                told.add(name)
+                yield warning("W052", endpoint, "metadata.namespace", message, "add the Namespace to the input")
 
 
 def ignored_workloads(scene: Scene) -> Iterator[Diagnostic]:
@@ -116,4 +125,5 @@ LINTS: tuple[Lint, ...] = (
     governed_hosts,
     matched_hosts,
     ties,
+    services_without_slices,
 )

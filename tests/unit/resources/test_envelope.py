@@ -3,7 +3,8 @@
 import pytest
 
 from calicod.errors import Severity
-from calicod.resources.envelope import KINDS, KUBERNETES, LATER, WITHOUT_EFFECT
+from calicod.resources.cluster import KUBERNETES
+from calicod.resources.envelope import KINDS, WITHOUT_EFFECT
 from calicod.resources.load import load
 from tests.unit.resources.reading import Finding, found
 
@@ -25,18 +26,40 @@ def test_a_kind_of_calicos_is_read(kind):
     assert [resource.kind for resource in load(written, "f.yaml").resources] == [kind]
 
 
-@pytest.mark.parametrize("kind", LATER)
-def test_another_kind_of_kubernetes_is_not_supported_yet(kind):
-    version = "networking.k8s.io/v1" if kind.endswith("Policy") else "v1"
-
-    assert found(document(f"«{kind}", version)) == [Finding("N003", "kind", LATER[kind])]
-
-
 def test_the_network_policy_of_kubernetes_is_told_from_calicos_by_its_group():
-    loaded = load(document("NetworkPolicy", "networking.k8s.io/v1") + "spec: {podSelector: {}}\n", "f.yaml")
+    both = [document("NetworkPolicy", version) for version in ("networking.k8s.io/v1", "projectcalico.org/v3")]
 
-    assert [(told.code, told.name) for told in loaded.diagnostics] == [("N003", "x")]
-    assert loaded.rejected == (("NetworkPolicy", "", "x"),)
+    assert [load(written, "f.yaml").resources[0].kind for written in both] == [
+        "KubernetesNetworkPolicy",
+        "NetworkPolicy",
+    ]
+
+
+def test_the_node_of_kubernetes_is_read_and_calicos_is_passed_over():
+    assert [resource.kind for resource in load(document("Node", "v1"), "f.yaml").resources] == ["Node"]
+    assert load(document("Node"), "f.yaml").resources == ()
+
+
+def test_the_items_of_a_list_take_its_kind_and_version():
+    listed = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicyList\nitems: [{metadata: {name: x}}]\n"
+
+    assert [resource.kind for resource in load(listed, "f.yaml").resources] == ["KubernetesNetworkPolicy"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "right"),
+    [
+        ("NetworkPolicy", "networking.k8s.io/v1beta1", "networking.k8s.io/v1"),
+        ("ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha1", "policy.networking.k8s.io/v1alpha2"),
+        ("AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha2", "policy.networking.k8s.io/v1alpha1"),
+        ("EndpointSlice", "v1", "discovery.k8s.io/v1"),
+        ("Pod", "projectcalico.org/v3", "v1"),
+    ],
+)
+def test_a_kind_of_kubernetes_is_of_one_version(kind, version, right):
+    loaded = load(document(kind, version), "f.yaml")
+
+    assert ("Y015", f"write apiVersion: {right}") in [(told.code, told.hint) for told in loaded.diagnostics]
 
 
 @pytest.mark.parametrize("kind", WITHOUT_EFFECT)
@@ -50,7 +73,7 @@ def test_a_kind_that_cannot_bear_on_a_verdict_is_passed_over_and_told(kind):
 @pytest.mark.parametrize(
     ("written", "code", "path", "hint"),
     [
-        (document("«Deployment", "apps/v1"), "Y016", "kind", KNOWN),
+        (document("«Gadget", "apps/v1"), "Y016", "kind", KNOWN),
         (document("«networkpolicy"), "Y016", "kind", "did you mean NetworkPolicy?"),
         (document("«GlobalNetworkPolicies"), "Y016", "kind", "did you mean GlobalNetworkPolicy?"),
         ("«apiVersion: projectcalico.org/v3\nmetadata: {name: x}\n", "Y016", "kind", None),
@@ -90,9 +113,9 @@ def test_what_a_missing_spec_lacks_is_told_under_spec():
     assert (told.path, told.line) == ("spec.node", 1)
 
 
-@pytest.mark.parametrize(("kind", "rejected"), [("networkpolicy", ()), ("Pod", (("Pod", "", "x"),))])
+@pytest.mark.parametrize(("kind", "rejected"), [("networkpolicy", ()), ("Gadget", (("Gadget", "", "x"),))])
 def test_a_mistyped_kind_has_no_identity_that_could_be_kept(kind, rejected):
-    loaded = load(document(kind, "v1" if kind == "Pod" else "projectcalico.org/v3"), "f.yaml")
+    loaded = load(document(kind, "v1" if kind == "Gadget" else "projectcalico.org/v3"), "f.yaml")
 
     assert loaded.rejected == rejected
     assert bool(loaded.broken) is (not rejected)
