@@ -30,10 +30,10 @@ class _Range(msgspec.Struct):
 
 
 def one_of(node: Node, names: Iterable[str], report: Report) -> bool:
-    """Whether exactly one of these fields is given; reports it otherwise."""
+    """Whether exactly one of these fields is given; reports it otherwise, unless it may be an unknown one."""
     names = tuple(names)
     given = [name for name in names if find(node, name) is not None]
-    if len(given) != 1:
+    if len(given) != 1 and all(key.value in names for key, _ in node.value):
         said = f"found {' and '.join(given)}" if given else "found none"
         report.error(CODE, node, f"expected exactly one of {', '.join(names)}, {said}")
     return len(given) == 1

@@ -94,6 +94,8 @@ class Forge:
             self.network_set,
             self.profile,
             self.felix,
+            self.endpoint_slice,
+            lambda: kinds.Node(metadata=Metadata(name=self.one(NODE, "n2"), labels=self.labels())),
         )
         found += [self.random.choice(makers)() for _ in range(self.random.randint(0, 5))]
         return found + [self.policy() for _ in range(self.random.randint(0, 6))]
@@ -165,10 +167,26 @@ class Forge:
             labels_to_apply={"pcns.projectcalico.org/name": name, **inherited},
         )
 
+    def endpoint_slice(self) -> kinds.EndpointSlice:
+        """Some of what is behind one of two services."""
+        return kinds.EndpointSlice(
+            metadata=Metadata(name=self.one("a", "b"), namespace=self.one("x", "y")),
+            service=self.one("web", "dns", ""),
+            addresses=self.some([*V4, *V6], 4),
+            ports=self.some([(protocol, port) for protocol in (TCP, UDP, SCTP) for port in (53, 80)], 3),
+        )
+
+    def services(self) -> kinds.EntityRule:
+        """A side of a rule that means a service."""
+        return kinds.EntityRule(services=kinds.ServiceMatch(self.one("web", "dns"), self.one("x", "y", "")))
+
     def felix(self) -> kinds.FelixConfiguration:
         """What a node may be told."""
+        name = self.one("default", f"node.{NODE}", "chosen", "too")
         return kinds.FelixConfiguration(
-            metadata=Metadata(name=self.one("default", f"node.{NODE}")),
+            metadata=Metadata(name=name),
+            node_selector=self.one(*SELECTORS) if name in {"chosen", "too"} else None,
+            creation_timestamp=self.one("", "2026"),
             workload_source_spoofing=self.one(None, "Any"),
             default_endpoint_to_host_action=self.one(None, "Accept", "Return"),
             failsafe_inbound_host_ports=self.one(None, (), (kinds.Failsafe(TCP, 80, Network(V4[0], 31)),)),
@@ -206,6 +224,7 @@ class Forge:
         number, family = self.one(*PROTOCOLS), self.one(4, 6)
         icmp = number in {ICMP, ICMPV6}
         implied = {ICMP: 4, ICMPV6: 6}.get(number) if self.random.random() < 0.5 else None
+        of_service = self.one("source", "destination", *[""] * 12)
         types = [kinds.IcmpMatch(kind, code) for kind in (8, 0, 128) for code in (None, 0)]
         return kinds.Rule(
             action=self.one(*Action),
@@ -214,8 +233,8 @@ class Forge:
             not_protocol=self.rarely([Protocol(TCP), Protocol(ICMP, 4), Protocol(UDP)], 0.1),
             icmp=self.rarely(types, 0.5) if icmp else None,
             not_icmp=self.rarely(types, 0.1),
-            source=self.entity(number, family),
-            destination=self.entity(number, family),
+            source=self.services() if of_service == "source" else self.entity(number, family),
+            destination=self.services() if of_service == "destination" else self.entity(number, family),
         )
 
     def entity(self, protocol: int | None, family: int) -> kinds.EntityRule:

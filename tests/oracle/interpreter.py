@@ -69,7 +69,11 @@ class Interpreter:
             if isinstance(r, kinds.Tier):
                 order = 1_000_000.0 if r.order is None else r.order
                 self.tiers[r.metadata.name] = (order, r.default_action is not Action.PASS)
-        self.felix = self.configuration(r for r in resources if isinstance(r, kinds.FelixConfiguration))
+        self.slices = [r for r in resources if isinstance(r, kinds.EndpointSlice)]
+        labels = next(
+            (r.metadata.labels for r in resources if isinstance(r, kinds.Node) and r.metadata.name == node), None
+        )
+        self.felix = self.configuration([r for r in resources if isinstance(r, kinds.FelixConfiguration)], labels)
         spoofing = self.felix.get("workload_source_spoofing") == "Any"
         workloads = [r for r in resources if isinstance(r, kinds.WorkloadEndpoint)]
         self.workloads = [
@@ -86,14 +90,17 @@ class Interpreter:
             *(Member(self.labels(s), s.nets) for s in self.sets),
         ]
 
-    def configuration(self, given: Iterable[kinds.FelixConfiguration]) -> dict[str, object]:
-        """1.13: `default`, then the node's own, field by field."""
+    def configuration(self, given: list[kinds.FelixConfiguration], labels: dict[str, str] | None) -> dict[str, object]:
+        """1.13: `default`, then the oldest that selects the node, then the node's own, field by field."""
+        chosen = [f for f in given if f.node_selector is not None and chooses(f.node_selector, labels)]
+        oldest = sorted(chosen, key=lambda f: (f.creation_timestamp, f.metadata.name))[:1]
         merged: dict[str, object] = {}
-        for wanted in ("default", f"node.{self.node}"):
-            for felix in given if isinstance(given, list) else (given := list(given)):
-                if felix.metadata.name == wanted:
-                    values = msgspec.structs.asdict(felix).items()
-                    merged |= {name: value for name, value in values if value is not None}
+        for felix in (
+            *(f for f in given if f.metadata.name == "default"),
+            *oldest,
+            *(f for f in given if f.metadata.name == f"node.{self.node}"),
+        ):
+            merged |= {name: value for name, value in msgspec.structs.asdict(felix).items() if value is not None}
         return merged
 
     # Labels (1.7 to 1.12, 3.6)
@@ -269,6 +276,8 @@ class Interpreter:
                 return False  # 2.4: the rule is skipped for a family of which a list has no network
             if nets and any(address in net for net in mine) is not wanted:
                 return False
+        if entity.services is not None and not self.behind(entity.services, side, namespace, packet):
+            return False
         positive = self.positive(entity, namespace)
         if positive is not None or entity.not_selector is not None:
             covering = [m for m in self.members if any(address in net for net in m.networks)]
@@ -286,6 +295,14 @@ class Interpreter:
             or (positive(m.labels) and not (entity.not_selector and holds(entity.not_selector, m.labels)))
         ]
         return self.ports(rule, entity, eligible, (address, packet.protocol, port))
+
+    def behind(self, service: kinds.ServiceMatch, side: str, namespace: str, packet: Packet) -> bool:
+        """2.12: of the source the address alone, of the destination address, protocol and port of one slice."""
+        mine = [s for s in self.slices if s.service == service.name]
+        mine = [s for s in mine if s.metadata.namespace == (service.namespace or namespace)]
+        if side == "source":
+            return any(packet.src in s.addresses for s in mine)
+        return any(packet.dst in s.addresses and (packet.protocol, packet.dport) in s.ports for s in mine)
 
     def ports(
         self, rule: kinds.Rule, entity: kinds.EntityRule, eligible: list[Member], seen: tuple[bytes, int, int]
@@ -499,6 +516,11 @@ def holds(
         return TESTS[type(node)](node, labels.get(prefix + node.label))
 
     return ask(selector)
+
+
+def chooses(selector: tree.Selector, labels: dict[str, str] | None) -> bool:
+    """A node whose labels nobody told is chosen by `all()` alone."""
+    return isinstance(selector, tree.All) if labels is None else holds(selector, labels)
 
 
 def policy_order(policy: kinds.Policy) -> tuple[bool, float, bytes]:

@@ -8,10 +8,12 @@ from calicod.model.ports import PortRange
 from calicod.model.protocol import TCP, Protocol
 from calicod.resources.kinds import (
     EndpointPort,
+    EndpointSlice,
     EntityRule,
     HostEndpoint,
     Metadata,
     NetworkSet,
+    Node,
     Policy,
     Profile,
     Resource,
@@ -118,6 +120,25 @@ def network_set(name: str, namespace: str, nets: tuple[str, ...], labels: dict[s
         metadata=Metadata(name=name, namespace=namespace, labels=labels or {}),
         nets=tuple(net(text) for text in nets),
     )
+
+
+def endpoint_slice(
+    service: str,
+    namespace: str = "a",
+    addresses: tuple[str, ...] = (),
+    ports: tuple[tuple[int, int], ...] = (),
+    name: str = "s",
+) -> EndpointSlice:
+    return EndpointSlice(
+        metadata=Metadata(name=name, namespace=namespace),
+        service=service,
+        addresses=tuple(addr(text) for text in addresses),
+        ports=ports,
+    )
+
+
+def node(name: str = NODE, **labels: str) -> Node:
+    return Node(metadata=Metadata(name=name, labels=labels))
 
 
 def port(name: str, number: int, protocol: int = TCP) -> EndpointPort:

@@ -8,6 +8,7 @@ from calicod.compiler.endpoints import (
     inherited,
     is_ignored,
     known,
+    on_interfaces,
     set_source,
     workload_key,
     workload_labels,
@@ -114,3 +115,10 @@ def test_everything_known_is_listed_by_kind_with_its_own_labels():
         KnownNetwork("NetworkSet", "a", "s", {"projectcalico.org/namespace": "a"}, ()),
         KnownNetwork("WorkloadEndpoint", "a", "n1-k8s-w-eth0", labels, (net("10.65.0.2/32"),)),
     )
+
+
+def test_interfaces_of_pods_are_named_by_the_prefix_and_others_as_they_are_written():
+    pod, other = workload("p", interface_name="cali0123", interface_hash="0123"), workload("o")
+
+    assert [w.interface_name for w in on_interfaces((pod, other), "tap")] == ["tap0123", "calio"]
+    assert on_interfaces((pod, other), "cali") == (pod, other)

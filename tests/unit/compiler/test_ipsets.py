@@ -1,12 +1,12 @@
 """Members of sets (semantics 2.6 to 2.9)."""
 
 from calicod.compiler.endpoints import endpoint_source, set_source
-from calicod.compiler.ipsets import Members, nets_set, ports_set, selector_set
+from calicod.compiler.ipsets import Members, nets_set, ports_set, selector_set, service_set
 from calicod.compiler.ranges import ranges_of
 from calicod.model.protocol import SCTP, TCP, UDP
 from calicod.ruleset.program import IPSet
 from calicod.selector.parser import parse
-from tests.unit.compiler.build import addr, host, net, network_set, port, texts, workload
+from tests.unit.compiler.build import addr, endpoint_slice, host, net, network_set, port, texts, workload
 
 BLUE = workload("b", addresses=("10.65.0.2", "fd00::2"), labels={"color": "blue"}, ports=(port("http", 8080),))
 RED = workload(
@@ -82,3 +82,49 @@ def test_equal_members_under_two_texts_share_their_bytes():
     one, two = members().fill([selector_set(parse("has(color)")), selector_set(parse("all()"))])
 
     assert one.v4 is two.v4
+
+
+SLICES = (
+    endpoint_slice("web", "a", ("10.65.0.2", "10.65.0.3"), ((TCP, 8080), (UDP, 53)), name="one"),
+    endpoint_slice("web", "a", ("fd00::2",), ((TCP, 9090),), name="two"),
+    endpoint_slice("web", "b", ("10.65.0.9",), ((TCP, 1),)),
+    endpoint_slice("", "a", ("10.65.0.8",), ((TCP, 2),)),
+)
+
+
+def of_service(namespace: str, name: str, *, with_ports: bool) -> IPSet:
+    return Members((), SLICES).fill([service_set(namespace, name, with_ports=with_ports)])[0]
+
+
+def test_a_service_is_the_addresses_of_its_slices():
+    filled = of_service("a", "web", with_ports=False)
+
+    assert (texts(filled), filled.v6, filled.ports) == (["10.65.0.2-10.65.0.3"], addr("fd00::2") * 2, ())
+    assert filled.text == "service a/web"
+
+
+def test_a_service_with_ports_joins_addresses_and_ports_of_one_slice_alone():
+    filled = of_service("a", "web", with_ports=True)
+
+    assert (filled.v4, filled.v6) == (b"", b"")
+    assert filled.ports == tuple(
+        sorted(
+            [
+                *(
+                    (addr(a), protocol, p)
+                    for a in ("10.65.0.2", "10.65.0.3")
+                    for protocol, p in ((TCP, 8080), (UDP, 53))
+                ),
+                (addr("fd00::2"), TCP, 9090),
+            ]
+        )
+    )
+
+
+def test_a_service_without_slices_is_empty_and_noted_until_the_next_time():
+    present = Members((), SLICES)
+    (filled,) = present.fill([service_set("b", "gone", with_ports=False)])
+
+    assert (filled.v4, filled.v6, present.without_slices) == (b"", b"", {("b", "gone")})
+    present.fill([service_set("a", "web", with_ports=True)])
+    assert present.without_slices == set()

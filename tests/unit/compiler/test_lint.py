@@ -3,10 +3,25 @@
 import pytest
 from msgspec.structs import replace
 
+from calicod.compiler.compile import compile
 from calicod.errors import Severity
-from calicod.resources.kinds import FelixConfiguration, Metadata
+from calicod.resources.kinds import EntityRule, FelixConfiguration, Metadata, ServiceMatch
+from calicod.resources.snapshot import snapshot
 from calicod.selector.parser import parse
-from tests.unit.compiler.build import codes, compilation, host, net, place, policy, profile, rule, tier, workload
+from tests.unit.compiler.build import (
+    codes,
+    compilation,
+    endpoint_slice,
+    host,
+    net,
+    node,
+    place,
+    policy,
+    profile,
+    rule,
+    tier,
+    workload,
+)
 
 FELIX = FelixConfiguration(metadata=Metadata(name="x"))
 
@@ -75,3 +90,36 @@ def test_a_staged_policy_of_a_tier_that_does_not_exist_would_be_enforced_last():
 
 def test_the_tier_of_a_staged_removal_does_not_matter():
     assert codes(replace(policy(tier="ghost"), kind="StagedGlobalNetworkPolicy", staged_action="Delete")) == []
+
+
+CHOSEN = FelixConfiguration(metadata=Metadata(name="x"), node_selector=parse("has(y)"))
+OF_WEB = policy("p", ingress=(rule(source=EntityRule(services=ServiceMatch("web", "a")), place=place(7)),))
+
+
+def test_a_configuration_chosen_by_labels_is_told_only_where_the_labels_are_not_known():
+    assert codes(CHOSEN, node("n1")) == []
+    assert codes(CHOSEN, node("n2")) == ["W057"]
+    assert compile(snapshot([CHOSEN, node("n2")]), None).diagnostics == ()
+
+
+def test_pods_of_a_namespace_that_is_not_there_are_told_of_once():
+    pods = [
+        workload(name, interface_name=f"cali{name}", interface_hash=name, profiles=("kns.a", "ksa.a.default"))
+        for name in ("v", "w")
+    ]
+
+    assert [(d.code, d.path, d.hint) for d in compilation(*pods).diagnostics] == [
+        ("W052", "metadata.namespace", "add the Namespace to the input")
+    ]
+    assert codes(*pods, profile("kns.a", ingress=(rule(),))) == []
+
+
+def test_a_rule_for_a_service_without_slices_is_told_at_its_place():
+    (told,) = compilation(workload(), OF_WEB).diagnostics
+
+    assert (told.code, told.path, told.line) == ("W083", "spec.ingress[0].source.services", 7)
+    assert codes(workload(), OF_WEB, endpoint_slice("web")) == []
+
+
+def test_a_policy_that_governs_nobody_here_asks_for_no_service():
+    assert codes(OF_WEB) == []

@@ -5,7 +5,7 @@ from calicod.compiler.memory import Memo
 from calicod.compiler.population import Population, census
 from calicod.resources.snapshot import snapshot
 from calicod.selector.parser import parse
-from tests.unit.compiler.build import NODE, host, net, network_set, policy, profile, workload
+from tests.unit.compiler.build import NODE, endpoint_slice, host, net, network_set, policy, profile, workload
 
 
 def population(*resources, node: str | None = NODE, spoofing: bool = False) -> Population:
@@ -62,3 +62,10 @@ def test_the_census_does_not_change_with_a_policy():
     two = census(snapshot([workload(), policy("q", selector="has(x)")]), NODE, spoofing=False)
 
     assert one == two
+
+
+def test_a_slice_of_a_service_changes_the_census():
+    """Otherwise a memory would answer with the slices of yesterday."""
+    given = census(snapshot([workload()]), NODE, spoofing=False)
+
+    assert census(snapshot([workload(), endpoint_slice("web")]), NODE, spoofing=False) != given

@@ -7,7 +7,7 @@ from calicod.compiler.rules import PROFILE_TIER, Template, idle, missing_profile
 from calicod.model.action import Action
 from calicod.model.ports import PortRange
 from calicod.model.protocol import ICMP, ICMPV6, TCP, Protocol
-from calicod.resources.kinds import IcmpMatch
+from calicod.resources.kinds import EntityRule, IcmpMatch, ServiceMatch
 from calicod.ruleset.program import BOTH_FAMILIES, FAMILY_4, FAMILY_6, CompiledRule, PortMatch
 from tests.unit.compiler.build import entity, place, policy, rule, tcp_rule
 
@@ -174,3 +174,25 @@ def test_numbers_that_are_the_same_change_nothing():
     template = policy_template(policy(ingress=(rule(source=entity("has(a)")),)))
 
     assert numbered(template, (0,)) is template.policy
+
+
+OF_WEB = EntityRule(services=ServiceMatch("web"))
+
+
+def test_services_of_the_source_are_addresses_and_those_of_the_destination_ports_of_addresses():
+    template = policy_template(
+        policy("p", "a", ingress=(rule(source=OF_WEB),), egress=(rule(destination=OF_WEB),), governs_egress=True)
+    )
+    (ingress,), (egress,) = template.policy.ingress, template.policy.egress
+
+    assert sets(template) == ["service a/web", "ports of service a/web"]
+    assert (ingress.source_sets, ingress.source_ports) == ((0,), None)
+    assert (egress.destination_sets, egress.destination_ports) == ((), PortMatch(named=(1,)))
+
+
+def test_services_of_the_source_stand_beside_its_ports():
+    written = EntityRule(services=ServiceMatch("web", "b"), ports=(PortRange(80, 80),))
+    template = policy_template(policy("p", "a", ingress=(tcp_rule(source=written),)))
+
+    assert sets(template) == ["service b/web"]
+    assert template.policy.ingress[0].source_ports == PortMatch(ranges=(PortRange(80, 80),))

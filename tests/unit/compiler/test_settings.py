@@ -2,9 +2,16 @@
 
 import pytest
 
-from calicod.compiler.settings import DEFAULT_INBOUND, DEFAULT_OUTBOUND, in_force, settings, spoofing_allowed
+from calicod.compiler.settings import (
+    DEFAULT_INBOUND,
+    DEFAULT_OUTBOUND,
+    first_prefix,
+    in_force,
+    settings,
+    spoofing_allowed,
+)
 from calicod.model.protocol import TCP, UDP
-from calicod.resources.kinds import Failsafe, FelixConfiguration, Metadata
+from calicod.resources.kinds import Failsafe, FelixConfiguration, Metadata, Node
 from calicod.resources.snapshot import snapshot
 from calicod.ruleset.program import HostSettings
 from calicod.selector.parser import parse
@@ -104,3 +111,21 @@ def test_every_switch_is_carried_over():
 @pytest.mark.parametrize(("value", "allowed"), [("Any", True), ("Disabled", False), (None, False)])
 def test_foreign_sources_are_allowed_only_by_any(value: str | None, allowed: bool):
     assert spoofing_allowed(in_force(snapshot([felix("default", workload_source_spoofing=value)]), "n1")) is allowed
+
+
+LABELLED = Node(metadata=Metadata(name="n1", labels={"role": "edge"}))
+
+
+@pytest.mark.parametrize(("selector", "port"), [("role == 'edge'", 1), ("!has(y)", 1), ("role == 'core'", 4789)])
+def test_a_configuration_is_chosen_by_the_labels_of_a_node_that_is_known(selector: str, port: int):
+    chosen = felix("x", node_selector=parse(selector), vxlan_port=1)
+
+    assert settings(snapshot([LABELLED, chosen]), "n1").vxlan_port == port
+    assert settings(snapshot([LABELLED, chosen]), "n2").vxlan_port == 4789
+
+
+@pytest.mark.parametrize(
+    ("given", "first"), [(None, "cali"), ((), "cali"), (("", "tap", "cali"), "tap"), (("z", "a"), "z")]
+)
+def test_pods_take_the_first_prefix_as_written(given, first: str):
+    assert first_prefix(felix("default", interface_prefix=given)) == first

@@ -101,7 +101,7 @@ def test_an_entry_with_a_port_that_does_not_exist_goes_and_the_policy_stays(port
             "R012",
             "spec.ingress[0].from[0].ipBlock.cidr",
         ),
-        ("{podSelector: {}, ingress: [{ports: [{port: «HTTP}]}]}", "P016", "spec.ingress[0].ports[0].port"),
+        ("{podSelector: {}, ingress: [{ports: [{port: «'HTTP'}]}]}", "P016", "spec.ingress[0].ports[0].port"),
         ("{podSelector: {matchLabels: {«a b: c}}}", "P002", "spec.podSelector.matchLabels.a b"),
     ],
 )

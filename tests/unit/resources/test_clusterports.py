@@ -6,8 +6,8 @@ from tests.unit.resources.kubernetes import taken, written
 from tests.unit.resources.reading import found
 
 PEER = "to: [{networks: [10.0.0.0/8]}]"
-CLUSTER = "spec: {{tier: Admin, priority: 1, subject: {{namespaces: {{}}}}, egress: [{{action: Deny, {1}, protocols: [{0}]}}]}}"
 ADMIN = "spec: {{priority: 1, subject: {{namespaces: {{}}}}, egress: [{{action: Deny, {1}, ports: [{0}]}}]}}"
+CLUSTER = ADMIN.replace("priority", "tier: Admin, priority").replace("ports", "protocols")
 
 
 def body(kind, entry):

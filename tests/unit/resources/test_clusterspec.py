@@ -68,10 +68,22 @@ def test_each_kind_has_its_words_for_actions(kind, word, action):
 
 
 def test_a_rule_knows_the_line_of_its_peer():
-    text = f"spec:\n  {HEAD[CNP].replace(', ', chr(10) + '  ', 2)}\n  egress:\n  - action: Deny\n    to:\n    - {SPACES}\n    - {PODS}"
-    found = taken(CNP, text)
+    written_so = f"""
+    spec:
+      tier: Admin
+      priority: 1
+      subject: {{namespaces: {{}}}}
+      egress:
+      - action: Deny
+        to:
+        - {SPACES}
+        - {PODS}
+    """
+    lines = [
+        number for number, line in enumerate(written(CNP, written_so).splitlines(), 1) if line.startswith("    - {")
+    ]
 
-    assert [rule.place.line for rule in found.egress] == [12, 13]
+    assert [rule.place.line for rule in taken(CNP, written_so).egress] == lines
 
 
 @pytest.mark.parametrize(
@@ -116,7 +128,12 @@ def test_a_rule_knows_the_line_of_its_peer():
         ),
         (CNP, "egress: [{action: Deny, to: [{networks: «[]}]}]", "P040", "spec.egress[0].to[0].networks"),
         (CNP, "egress: [{action: Deny, to: [{networks: [«here]}]}]", "R012", "spec.egress[0].to[0].networks[0]"),
-        (CNP, "egress: [{action: Deny, «from: [{namespaces: {}}]}]", "Y017", "spec.egress[0].from"),
+        (
+            CNP,
+            "egress: [{action: Deny, to: [{namespaces: {}}], «from: [{namespaces: {}}]}]",
+            "Y017",
+            "spec.egress[0].from",
+        ),
         (
             CNP,
             f"egress: [{{name: «{101 * 'n'}, action: Deny, to: [{{namespaces: {{}}}}]}}]",
