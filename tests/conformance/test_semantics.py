@@ -30,9 +30,7 @@ JUDGED = [case for case in CASES if "packets" in case]
 REFUSED = [case for case in CASES if "refused" in case]
 
 CALICO = "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: p}\nspec: "
-KUBERNETES = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: a}\nspec: "
 WAITING = {
-    ("N003", KUBERNETES + "{podSelector: {}}"): {"E6", *(f"B{number}" for number in range(14, 20))},
     ("N004", CALICO + "{applyOnForward: true}"): {"E23", "E24", "E25", "B24", "B26"},
     ("N005", CALICO + "{applyOnForward: true, preDNAT: true}"): {"B30", "B31"},
     ("N006", CALICO + "{applyOnForward: true, doNotTrack: true}"): {"E29", "E30", "B29"},
