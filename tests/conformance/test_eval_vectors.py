@@ -8,9 +8,13 @@ from click.testing import CliRunner
 
 from calicod.cli.main import main
 from tests.conformance.vectors import Case, cases, check, refusals
+from tests.oracle.kubernetes import Cluster
 
 FILE = Path(__file__).parents[3] / "shared" / "vectors" / "eval.json"
 CASES = cases(FILE) if FILE.exists() else []
+ASK_KUBERNETES = {"cyclonus", "knp", "npa-native"}
+"""The suites that are written in Kubernetes' own words."""
+WORDS = {True: "allow", False: "deny"}
 
 needs_vectors = pytest.mark.skipif(not CASES, reason=f"no vectors at {FILE}: they are not part of the repository")
 
@@ -36,6 +40,15 @@ def test_the_command_says_the_same(case: Case, tmp_path: Path):
     assert result.exit_code == 0, result.stderr
     decisions = [json.loads(line) for line in result.stdout.splitlines()]
     assert {decision["id"]: decision["verdict"] for decision in decisions} == case["expected"]
+
+
+@needs_vectors
+@pytest.mark.parametrize("case", [c for c in CASES if c["suite"] in ASK_KUBERNETES], ids=lambda case: case["id"])
+def test_kubernetes_read_aloud_says_the_same(case: Case):
+    """The interpreter that the property tests hold us to agrees with the recordings too."""
+    cluster = Cluster(case["resources"])
+
+    assert {packet["id"]: WORDS[cluster.allows(packet)] for packet in case["packets"]} == case["expected"]
 
 
 @needs_vectors

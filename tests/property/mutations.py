@@ -60,6 +60,84 @@ OTHERS = (
     {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web", "namespace": "prod"}},
     {"apiVersion": CALICO, "kind": "TierList", "items": [{"metadata": {"name": "t"}, "spec": {"order": 5}}]},
 )
+POLICIES = (
+    {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "web", "namespace": "prod"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "web"}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": {}}, {"ipBlock": {"cidr": "fd00::/8"}}], "ports": [{"port": 80}]}],
+        },
+    },
+    {
+        "apiVersion": "policy.networking.k8s.io/v1alpha2",
+        "kind": "ClusterNetworkPolicy",
+        "metadata": {"name": "guard"},
+        "spec": {
+            "tier": "Admin",
+            "priority": 10,
+            "subject": {"pods": {"namespaceSelector": {"matchLabels": {"team": "a"}}, "podSelector": {}}},
+            "ingress": [
+                {
+                    "name": "r",
+                    "action": "Accept",
+                    "from": [{"namespaces": {}}],
+                    "protocols": [
+                        {"tcp": {"destinationPort": {"range": {"start": 1, "end": 9}}}},
+                        {"destinationNamedPort": "http"},
+                    ],
+                }
+            ],
+            "egress": [{"action": "Deny", "to": [{"networks": ["10.0.0.0/8", "::/0"]}]}],
+        },
+    },
+    {
+        "apiVersion": "policy.networking.k8s.io/v1alpha1",
+        "kind": "BaselineAdminNetworkPolicy",
+        "metadata": {"name": "default"},
+        "spec": {
+            "subject": {"namespaces": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}},
+            "ingress": [
+                {
+                    "action": "Deny",
+                    "from": [{"pods": {"namespaceSelector": {}, "podSelector": {}}}],
+                    "ports": [{"portNumber": {"protocol": "UDP", "port": 53}}, {"namedPort": "http"}],
+                }
+            ],
+        },
+    },
+)
+OPEN = (
+    {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "web",
+            "namespace": "prod",
+            "labels": {"app": "web"},
+            "annotations": {"cni.projectcalico.org/allowedSourcePrefixes": '["10.0.0.0/8"]'},
+        },
+        "spec": {
+            "nodeName": "n1",
+            "serviceAccountName": "web",
+            "hostNetwork": False,
+            "containers": [{"name": "c", "ports": [{"name": "http", "containerPort": 80, "protocol": "TCP"}]}],
+        },
+        "status": {"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]},
+    },
+    {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "web", "namespace": "prod", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}}],
+        "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
+    },
+    {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "labels": {"a": "b"}}, "spec": {}},
+)
+"""Objects of Kubernetes, which have more fields than calicod knows."""
 ODD: tuple[Any, ...] = (
     *(None, True, 0, -1, 0.5, 1e300, 2**70, [], {}, [[]], [None], {"a": {}}, {"": ""}),
     *(
@@ -105,7 +183,7 @@ Path_ = tuple[str | int, ...]
 
 def _valid() -> tuple[dict[str, Any], ...]:
     recorded = [case["resource"] for case in json.loads(gzip.decompress(RECORDED.read_bytes()))["cases"]]
-    return (*(one for one in recorded if load(json.dumps(one), "f").resources), *OTHERS)
+    return (*(one for one in recorded if load(json.dumps(one), "f").resources), *OTHERS, *POLICIES, *OPEN)
 
 
 VALID = _valid()
@@ -134,6 +212,12 @@ def copy(value: Any) -> Any:
 def odd(random: Random) -> Any:
     """A value that belongs nowhere, or almost."""
     return copy(random.choice(ODD))
+
+
+def closed(random: Random) -> dict[str, Any]:
+    """A valid one of a kind all of whose fields are known."""
+    found = resource(random)
+    return found if found["kind"] not in {one["kind"] for one in OPEN} else closed(random)
 
 
 def resource(random: Random) -> dict[str, Any]:

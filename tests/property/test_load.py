@@ -73,7 +73,7 @@ def test_any_characters_give_findings_or_nothing(text):
 
 @given(seeds)
 def test_a_field_that_nobody_knows_is_refused_wherever_it_stands(random):
-    resource = mutations.resource(random)
+    resource = mutations.closed(random)
     mappings = [
         path
         for path in ((), *mutations.paths(resource))
