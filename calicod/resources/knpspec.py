@@ -22,8 +22,7 @@ from calicod.resources.table import Field, Fields, find, is_mapping, list_of, re
 ENFORCED = "KubernetesNetworkPolicy"
 PROTOCOLS = {"TCP": TCP, "UDP": UDP, "SCTP": SCTP}
 NUMBERED = {"port": "port", "endPort": "last"}
-DIRECTIONS = {"Ingress": "ingress", "Egress": "egress"}
-TYPES = tuple(DIRECTIONS)
+TYPES = ("Ingress", "Egress")
 CODE = "P016"
 """Of whatever cannot be converted, and has no code of its own."""
 
@@ -33,13 +32,7 @@ def spec(node: Mapping, report: Report, extra: Fields | None = None) -> tuple[Sp
     values = read(node, SPEC | (extra or {}), report, MISPLACED)
     make: Callable[..., Spec] = Spec
     own = {name: values.pop(name) for name in Spec.__struct_fields__ if name in values}
-    found = make(**own)
-    for kind, field in DIRECTIONS.items():
-        if found.types and kind not in found.types and getattr(found, field):
-            place = find(node, field) or node
-            hint = f"add {kind} to policyTypes:, or remove the rules"
-            report.warning("W084", place, f"policyTypes: does not name {kind}: these rules mean nothing", hint=hint)
-    return found, values
+    return make(**own), values
 
 
 def _protocol(node: Node, report: Report) -> int | None:

@@ -5,13 +5,12 @@ from msgspec.structs import replace
 
 from calicod.compiler.compile import compile
 from calicod.errors import Severity
-from calicod.resources.kinds import EntityRule, FelixConfiguration, Metadata, ServiceMatch
+from calicod.resources.kinds import FelixConfiguration, Metadata
 from calicod.resources.snapshot import snapshot
 from calicod.selector.parser import parse
 from tests.unit.compiler.build import (
     codes,
     compilation,
-    endpoint_slice,
     host,
     net,
     node,
@@ -93,7 +92,6 @@ def test_the_tier_of_a_staged_removal_does_not_matter():
 
 
 CHOSEN = FelixConfiguration(metadata=Metadata(name="x"), node_selector=parse("has(y)"))
-OF_WEB = policy("p", ingress=(rule(source=EntityRule(services=ServiceMatch("web", "a")), place=place(7)),))
 
 
 def test_a_configuration_chosen_by_labels_is_told_only_where_the_labels_are_not_known():
@@ -112,14 +110,3 @@ def test_pods_of_a_namespace_that_is_not_there_are_told_of_once():
         ("W052", "metadata.namespace", "add the Namespace to the input")
     ]
     assert codes(*pods, profile("kns.a", ingress=(rule(),))) == []
-
-
-def test_a_rule_for_a_service_without_slices_is_told_at_its_place():
-    (told,) = compilation(workload(), OF_WEB).diagnostics
-
-    assert (told.code, told.path, told.line) == ("W083", "spec.ingress[0].source.services", 7)
-    assert codes(workload(), OF_WEB, endpoint_slice("web")) == []
-
-
-def test_a_policy_that_governs_nobody_here_asks_for_no_service():
-    assert codes(OF_WEB) == []

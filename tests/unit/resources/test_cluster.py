@@ -91,14 +91,6 @@ def test_an_entry_with_a_port_that_does_not_exist_goes_and_the_policy_stays(port
     assert [[str(p) for p in rule.destination.ports] for rule in loaded.resources[0].ingress] == [["80"]]
 
 
-@pytest.mark.parametrize(("kind", "field"), [("Ingress", "egress"), ("Egress", "ingress")])
-def test_rules_of_a_direction_that_is_not_governed_are_told(kind, field):
-    body = f"spec: {{podSelector: {{}}, policyTypes: [{kind}], {field}: [{{}}]}}"
-    hint = f"add {field.capitalize()} to policyTypes:, or remove the rules"
-
-    assert found(written("NetworkPolicy", body), Severity.WARNING) == [Finding("W084", f"spec.{field}", hint)]
-
-
 @pytest.mark.parametrize(
     ("spec", "code", "path"),
     [
