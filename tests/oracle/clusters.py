@@ -59,6 +59,7 @@ PLACES = [
     (Hook.FORWARD, "cali1", "cali2"),
     (Hook.FORWARD, "eth0", "cali9"),
     (Hook.FORWARD, "eth0", "eth1"),
+    (Hook.FORWARD, "tap1", "cali2"),
 ]
 
 
@@ -94,10 +95,10 @@ class Forge:
             self.network_set,
             self.profile,
             self.felix,
-            self.endpoint_slice,
             lambda: kinds.Node(metadata=Metadata(name=self.one(NODE, "n2"), labels=self.labels())),
         )
         found += [self.random.choice(makers)() for _ in range(self.random.randint(0, 5))]
+        found += [self.endpoint_slice() for _ in range(self.random.randint(0, 3))]
         return found + [self.policy() for _ in range(self.random.randint(0, 6))]
 
     def labels(self) -> dict[str, str]:
@@ -113,6 +114,7 @@ class Forge:
             orchestrator=self.one("k8s", ""),
             workload=name,
             interface_name=interface,
+            interface_hash=self.one("", interface.removeprefix("cali")),
             ip_networks=tuple(dict.fromkeys(own)),
             profiles=self.profiles(),
             ports=self.endpoint_ports(),
@@ -190,7 +192,7 @@ class Forge:
             workload_source_spoofing=self.one(None, "Any"),
             default_endpoint_to_host_action=self.one(None, "Accept", "Return"),
             failsafe_inbound_host_ports=self.one(None, (), (kinds.Failsafe(TCP, 80, Network(V4[0], 31)),)),
-            interface_prefix=self.one(*[None] * 9, ("cali", "eth")),
+            interface_prefix=self.one(*[None] * 9, ("cali", "eth"), ("tap", "cali")),
             allow_vxlan_packets_from_workloads=self.one(None, True),
         )
 
@@ -224,7 +226,7 @@ class Forge:
         number, family = self.one(*PROTOCOLS), self.one(4, 6)
         icmp = number in {ICMP, ICMPV6}
         implied = {ICMP: 4, ICMPV6: 6}.get(number) if self.random.random() < 0.5 else None
-        of_service = self.one("source", "destination", *[""] * 12)
+        of_service = self.one("source", "destination", *[""] * 8)
         types = [kinds.IcmpMatch(kind, code) for kind in (8, 0, 128) for code in (None, 0)]
         return kinds.Rule(
             action=self.one(*Action),

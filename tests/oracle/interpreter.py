@@ -75,7 +75,7 @@ class Interpreter:
         )
         self.felix = self.configuration([r for r in resources if isinstance(r, kinds.FelixConfiguration)], labels)
         spoofing = self.felix.get("workload_source_spoofing") == "Any"
-        workloads = [r for r in resources if isinstance(r, kinds.WorkloadEndpoint)]
+        workloads = [self.named(r) for r in resources if isinstance(r, kinds.WorkloadEndpoint)]
         self.workloads = [
             w
             for w in workloads
@@ -89,6 +89,13 @@ class Interpreter:
             *(Member(self.labels(e), hosts_of(addresses(e)), e.ports) for e in (*self.workloads, *self.hosts)),
             *(Member(self.labels(s), s.nets) for s in self.sets),
         ]
+
+    def named(self, workload: kinds.WorkloadEndpoint) -> kinds.WorkloadEndpoint:
+        """1.12: a pod's interface has the first prefix that is given, then the hash."""
+        given = [p for p in self.felix.get("interface_prefix") or () if p]
+        if not (workload.interface_hash and given):
+            return workload
+        return msgspec.structs.replace(workload, interface_name=given[0] + workload.interface_hash)
 
     def configuration(self, given: list[kinds.FelixConfiguration], labels: dict[str, str] | None) -> dict[str, object]:
         """1.13: `default`, then the oldest that selects the node, then the node's own, field by field."""
