@@ -23,7 +23,6 @@ ROWS: list[Row] = [
 HOLE = "…"
 
 WAITING = {
-    "N001": {"P37", *(f"R{number}" for number in range(17, 22))},
     "N004": {"P10", "P11", "P12", "P13"},
     "N005": {"P10", "P11", "P12", "P13"},
     "N006": {"P10", "P13"},
