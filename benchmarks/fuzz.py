@@ -15,7 +15,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from random import Random
-from time import perf_counter
+from time import process_time
 
 from calicod.errors import Severity
 from calicod.resources.load import load
@@ -25,7 +25,7 @@ from tests.property import hostile, mutations
 MEMORY = 1 << 30
 """Bytes of address space for the whole run: beyond, a MemoryError is a failure."""
 SECONDS = 10
-"""For one input."""
+"""Of processor time, for one input: a busy machine is no failure."""
 HURTS = 100
 ROUND = 10_000
 
@@ -80,21 +80,21 @@ def run(name: str, make: Callable[[Random], str], judge: Callable[[str], str], n
     slowest: list[tuple[float, int, int]] = []
     failures = 0
     growth = (0, -1)
-    peak, begin, judged = memory(), perf_counter(), 0.0
+    peak, begin, judged = memory(), process_time(), 0.0
     for number in numbers:
         text = make(Random(number))  # noqa: S311 - reproducible randomness is wanted
         if number % ROUND == 0:
             # The interpreter cannot be stopped within a C library: then the whole run ends, with a traceback.
             faulthandler.dump_traceback_later(ROUND * 0.05 + 10 * SECONDS, exit=True)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
-        started = perf_counter()
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        started = process_time()
         try:
             counts[judge(text)] += 1
         except (Exception, TooLong):  # noqa: BLE001 - any at all is what this looks for
             failures += 1
             print(f"{name} {number} failed: {text[:200]!r}\n{traceback.format_exc(limit=-4)}", file=sys.stderr)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        took = perf_counter() - started
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        took = process_time() - started
         judged += took
         if len(slowest) < 5 or took > slowest[-1][0]:
             slowest = sorted([*slowest, (took, number, len(text))], reverse=True)[:5]
@@ -105,7 +105,7 @@ def run(name: str, make: Callable[[Random], str], judge: Callable[[str], str], n
         "inputs": len(numbers),
         "failures": failures,
         "outcomes": dict(counts.most_common()),
-        "seconds": round(perf_counter() - begin, 1),
+        "seconds": round(process_time() - begin, 1),
         "microseconds an input": round(judged / max(len(numbers), 1) * 1e6, 1),
         "slowest": [
             {"milliseconds": round(took * 1000, 1), "number": number, "characters": length}
@@ -124,7 +124,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the number of the first input")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    signal.signal(signal.SIGALRM, stop)
+    signal.signal(signal.SIGPROF, stop)
     first = options.first
     results = {
         "selectors": run("selector", hostile.selector, chosen, range(first, first + options.selectors)),
