@@ -23,6 +23,7 @@ COMMANDS = MappingProxyType(
         "eval": "packets in, decisions out, as JSON Lines",
         "explain": "why one packet is allowed or denied, step by step",
         "test": "policy unit tests: flows, and what must become of them",
+        "schema": "JSON Schemas of the kinds, for editors",
         "run": "the daemon, in the foreground",
         "status": "is the daemon healthy, and if not, why",
         "reload": "read all sources again",

@@ -6,26 +6,16 @@ Law: never satisfied silently: at layers 3 and 4 the criterion cannot be enforce
 from calicod.resources.document import Node
 from calicod.resources.report import Report
 from calicod.resources.scalars import quoted, text
-from calicod.resources.table import Field, Fields, find, is_mapping, items, list_of, read
+from calicod.resources.shapes import TEXT, list_shape, shaped, text_like
+from calicod.resources.table import Field, Fields, find, is_mapping, items, list_of, mapping, read
 
 MAX_ITEMS = 20
 MAX_PATH = 1024
 _FORBIDDEN = frozenset("?# ")
+_TEXT = text_like("/[^?# ]*", MAX_PATH)
 
 
-def http(node: Node, report: Report) -> None:
-    """Checks methods and paths (R25, R27); the rule is refused in any case."""
-    if not is_mapping(node, report):
-        return
-    read(node, _TABLE, report)
-    report.error(
-        "http-not-enforced",
-        node,
-        "http cannot be enforced without the application layer",
-        hint="remove the rule, or allow the whole connection by ports",
-    )
-
-
+@shaped(list_shape(TEXT, MAX_ITEMS))
 def _methods(node: Node, report: Report) -> None:
     seen: set[str] = set()
     for item in items(node, report, MAX_ITEMS, "R025"):
@@ -36,6 +26,7 @@ def _methods(node: Node, report: Report) -> None:
             seen.add(method)
 
 
+@shaped({"type": "object", "maxProperties": 1, "minProperties": 1, "properties": {"exact": _TEXT, "prefix": _TEXT}})
 def _path(node: Node, report: Report) -> None:
     if not is_mapping(node, report):
         return
@@ -45,6 +36,7 @@ def _path(node: Node, report: Report) -> None:
         report.error("R027", node, "a path needs either exact or prefix", hint="such as `- prefix: /api`")
 
 
+@shaped(_TEXT)
 def _path_text(node: Node, report: Report) -> None:
     value = text(node, report)
     if value is None:
@@ -59,3 +51,17 @@ _TABLE: Fields = {
     "methods": Field("", _methods),
     "paths": Field("", list_of(_path, limit=MAX_ITEMS, code="R025")),
 }
+
+
+@shaped(lambda: mapping(_TABLE))
+def http(node: Node, report: Report) -> None:
+    """Checks methods and paths (R25, R27); the rule is refused in any case."""
+    if not is_mapping(node, report):
+        return
+    read(node, _TABLE, report)
+    report.error(
+        "http-not-enforced",
+        node,
+        "http cannot be enforced without the application layer",
+        hint="remove the rule, or allow the whole connection by ports",
+    )

@@ -17,7 +17,8 @@ from calicod.resources.networks import address, any_network, masked_network, sin
 from calicod.resources.ports import MAX_PORT, port_name, port_number, port_protocol
 from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, between, quoted, text
-from calicod.resources.table import Field, Fields, find, is_mapping, list_of, read
+from calicod.resources.shapes import ADDRESS, NETWORK, TEXT, or_empty, shape_of, shaped
+from calicod.resources.table import Field, Fields, find, is_mapping, list_of, mapping, read
 
 _PROFILES = list_of(required_name("P001", limit=MAX_NAME), unique=True)
 _PORT: Fields = {
@@ -29,19 +30,21 @@ _MAC = re.compile(
     r"([0-9a-fA-F]{2}([:-]))(?:[0-9a-fA-F]{2}\2)*[0-9a-fA-F]{2}|(?:[0-9a-fA-F]{4}\.)+[0-9a-fA-F]{4}|[0-9a-fA-F]+"
 )
 _MAC_DIGITS = {12, 16, 40}
+_INTERFACE = interface("P024")
 
 
+@shaped(lambda: mapping(_PORT, "Port"))
 def _port(node: Node, report: Report) -> EndpointPort | None:
     make: Callable[..., EndpointPort] = EndpointPort
     return make(**read(node, _PORT, report)) if is_mapping(node, report) else None
 
 
+@shaped(lambda: or_empty(shape_of(_INTERFACE)))
 def _interface(node: Node, report: Report) -> str | None:
     """Of a host endpoint: empty text counts as absent."""
     return None if node.value == "" else _INTERFACE(node, report)
 
 
-_INTERFACE = interface("P024")
 HOST: Fields = {
     "node": Field("node", required_name("P023", limit=MAX_NAME), required="P023", placeholder=""),
     "interfaceName": Field("interface_name", _interface),
@@ -51,6 +54,7 @@ HOST: Fields = {
 }
 
 
+@shaped(lambda: mapping(HOST))
 def host_endpoint(spec: Mapping, metadata: Metadata, report: Report) -> HostEndpoint:
     """A host endpoint, by interface, by address, or `*`."""
     make: Callable[..., HostEndpoint] = HostEndpoint
@@ -70,6 +74,7 @@ class _WorkloadPort(msgspec.Struct):
     host_port: int = 0
 
 
+@shaped(or_empty(NETWORK))
 def _host_ip(node: Node, report: Report) -> Network | None:
     return None if node.value == "" else _MASKED(node, report)
 
@@ -82,6 +87,7 @@ _WORKLOAD_PORT: Fields = _PORT | {
 }
 
 
+@shaped(lambda: mapping(_WORKLOAD_PORT, "Port"))
 def _workload_port(node: Node, report: Report) -> EndpointPort | None:
     """A named port; one without a name serves only its host port, and rules cannot mean it."""
     if not is_mapping(node, report):
@@ -104,6 +110,7 @@ _NAT: Fields = {
 }
 
 
+@shaped(lambda: mapping(_NAT))
 def _nat(node: Node, report: Report) -> _Nat | None:
     if not is_mapping(node, report):
         return None
@@ -117,6 +124,7 @@ def _nat(node: Node, report: Report) -> _Nat | None:
 def _gateway(length: int) -> Reader[bytes]:
     read_address = address("P027")
 
+    @shaped(or_empty(ADDRESS))
     def read_gateway(node: Node, report: Report) -> bytes | None:
         if node.value == "":
             return None
@@ -128,6 +136,7 @@ def _gateway(length: int) -> Reader[bytes]:
     return read_gateway
 
 
+@shaped(TEXT)
 def _mac(node: Node, report: Report) -> str | None:
     value = text(node, report)
     digits = re.sub(r"[:.-]", "", value or "")
@@ -136,6 +145,7 @@ def _mac(node: Node, report: Report) -> str | None:
     return value
 
 
+@shaped({"type": "object", "maxProperties": 0})
 def _qos_controls(node: Node, report: Report) -> None:
     """Limits that drop or reject packets: not honoured, so not accepted."""
     if is_mapping(node, report) and node.value:
@@ -164,6 +174,7 @@ WORKLOAD: Fields = {
 }
 
 
+@shaped(lambda: mapping(WORKLOAD))
 def workload_endpoint(spec: Mapping, metadata: Metadata, report: Report) -> WorkloadEndpoint | None:
     """A workload endpoint; one without addresses is kept: it is ignored, and its interface closed, by the compiler."""
     values = read(spec, WORKLOAD, report)

@@ -18,7 +18,8 @@ from calicod.resources.ports import rule_port
 from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, between, boolean, choice, integer, quoted, scalar, shown, text
 from calicod.resources.selectors import selector
-from calicod.resources.table import Field, Fields, find, items, list_of, read, struct
+from calicod.resources.shapes import ANYTHING, NETWORK, TEXT, or_empty, shape_of, shaped, text_like, words_in_any_case
+from calicod.resources.table import Field, Fields, find, items, list_of, mapping, read, struct
 
 VALUE = "P038"
 MAX_PORT = 65535
@@ -35,6 +36,7 @@ _port = between(0, MAX_PORT, VALUE, "port")
 _any_network = any_network("P033")
 
 
+@shaped(words_in_any_case(*_PROTOCOLS))
 def _failsafe_protocol(node: Node, report: Report) -> int | None:
     value = text(node, report)
     if value is None:
@@ -45,6 +47,7 @@ def _failsafe_protocol(node: Node, report: Report) -> int | None:
     return number
 
 
+@shaped(or_empty(NETWORK))
 def _failsafe_net(node: Node, report: Report) -> Network | None:
     return None if node.value == "" else _any_network(node, report)
 
@@ -56,6 +59,7 @@ FAILSAFE: Fields = {
 }
 
 
+@shaped(TEXT)
 def _prefixes(node: Node, report: Report) -> tuple[str, ...] | None:
     value = text(node, report)
     if not value:
@@ -70,6 +74,7 @@ def _prefixes(node: Node, report: Report) -> tuple[str, ...] | None:
 def _action(words: tuple[str, ...], *, any_case: bool = True) -> Reader[str]:
     read_word = choice(words, VALUE, any_case=any_case)
 
+    @shaped(lambda: or_empty(shape_of(read_word)))
     def read_action(node: Node, report: Report) -> str | None:
         return None if node.value == "" else read_word(node, report)
 
@@ -77,6 +82,7 @@ def _action(words: tuple[str, ...], *, any_case: bool = True) -> Reader[str]:
 
 
 def _matching(pattern: re.Pattern[str], what: str) -> Reader[str]:
+    @shaped(text_like(pattern.pattern))
     def read_matching(node: Node, report: Report) -> str | None:
         value = text(node, report)
         if value is None or pattern.fullmatch(value):
@@ -90,6 +96,7 @@ def _matching(pattern: re.Pattern[str], what: str) -> Reader[str]:
 def inert(reader: Reader[object] | None = None) -> Reader[None]:
     """A field that changes no verdict: its value is checked, and told to have no effect."""
 
+    @shaped(lambda: ANYTHING if reader is None else shape_of(reader))
     def read_inert(node: Node, report: Report) -> None:
         if reader is None or reader(node, report) is not None:
             report.warning("W006", node, "accepted, has no effect in calicod")
@@ -100,6 +107,7 @@ def inert(reader: Reader[object] | None = None) -> Reader[None]:
 def unsupported(reader: Reader[object], *same: object) -> Reader[None]:
     """A field that changes verdicts: only the values that mean what calicod does anyway are accepted."""
 
+    @shaped(lambda: shape_of(reader))
     def read_unsupported(node: Node, report: Report) -> None:
         value = reader(node, report)
         if value is not None and value not in same:
@@ -109,6 +117,11 @@ def unsupported(reader: Reader[object], *same: object) -> Reader[None]:
     return read_unsupported
 
 
+_NODE_PORTS: Reader[tuple[Port, ...]] = list_of(rule_port)
+_EXTERNAL = any_network("P036")
+
+
+@shaped(lambda: {**shape_of(_NODE_PORTS), "maxItems": MAX_RANGES})
 def _node_ports(node: Node, report: Report) -> tuple[Port, ...]:
     if len(items(node, report)) > MAX_RANGES:
         report.error("P034", node, f"node port ranges list is too long, at most {MAX_RANGES} are allowed")
@@ -119,6 +132,7 @@ def _node_ports(node: Node, report: Report) -> tuple[Port, ...]:
     return ports
 
 
+@shaped(NETWORK)
 def _external_node(node: Node, report: Report) -> Network | None:
     network = _EXTERNAL(node, report)
     if network and network.family != 4:  # noqa: PLR2004  # IPv4
@@ -126,8 +140,6 @@ def _external_node(node: Node, report: Report) -> Network | None:
     return network
 
 
-_NODE_PORTS: Reader[tuple[Port, ...]] = list_of(rule_port)
-_EXTERNAL = any_network("P036")
 _PREFERENCE = _action(("Accept", "Return"))
 _DENIAL = _action(("Drop", "Reject"))
 _FAILSAFES = list_of(struct(Failsafe, FAILSAFE))
@@ -186,6 +198,7 @@ CHECKED: Fields = {
 FELIX: Fields = {name: Field("", inert()) for name in INERT} | APPLIED | REFUSED | CHECKED
 
 
+@shaped(lambda: mapping(FELIX))
 def felix_configuration(spec: Mapping, metadata: Metadata, report: Report) -> FelixConfiguration:
     """The settings of the cluster (`default`), of one node (`node.<name>`) or of those that a selector chooses."""
     values = read(spec, FELIX, report)

@@ -14,6 +14,7 @@ from calicod.resources.kinds import POLICY_KINDS, Metadata, Resource
 from calicod.resources.names import LABEL, MAX_LABEL, MAX_NAME, NAME_SHAPE, SUBDOMAIN, annotations, labels
 from calicod.resources.report import Report
 from calicod.resources.scalars import quoted, text
+from calicod.resources.shapes import ANYTHING, shaped
 from calicod.resources.table import Field, Fields, find, is_mapping, read
 
 CALICO = "projectcalico.org/v3"
@@ -74,6 +75,7 @@ _NOT_READ = (
 )
 
 
+@shaped(ANYTHING)
 def ignore(node: Node, report: Report) -> None:
     """A field that means nothing to calicod and is known to mean nothing."""
 

@@ -8,6 +8,7 @@ import re
 from calicod.resources.document import Mapping, Node
 from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, is_null, quoted, shown, text
+from calicod.resources.shapes import TEXT, by_key, or_empty, shaped, text_like, text_up_to
 
 LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN = rf"{LABEL}(?:\.{LABEL})*"
@@ -19,7 +20,8 @@ _SUBDOMAIN = re.compile(SUBDOMAIN)
 _CONTAINER = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _QUALIFIED = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _INTERFACE = re.compile(r"\*|[a-zA-Z0-9_.][a-zA-Z0-9_.-]{0,14}")
-_PORT_NAME = re.compile(r"(?!.*--)(?=.*[a-z])[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?")
+PORT_NAME = r"(?!.*--)(?=.*[a-z])[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?"
+_PORT_NAME = re.compile(PORT_NAME)
 
 NAME_SHAPE = "lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit"
 
@@ -27,6 +29,7 @@ NAME_SHAPE = "lower-case letters, digits, `-` and `.`, beginning and ending with
 def name(code: str, *, limit: int = 0) -> Reader[str]:
     """A name of DNS form; empty text counts as absent. `limit` 0: of any length."""
 
+    @shaped(or_empty(text_like(SUBDOMAIN, limit)))
     def read(node: Node, report: Report) -> str | None:
         value = text(node, report)
         if not value:
@@ -39,6 +42,7 @@ def name(code: str, *, limit: int = 0) -> Reader[str]:
 def required_name(code: str, *, limit: int = 0) -> Reader[str]:
     """As `name`, but empty text is refused."""
 
+    @shaped(text_like(SUBDOMAIN, limit))
     def read(node: Node, report: Report) -> str | None:
         value = "" if is_null(node) else text(node, report)
         return None if value is None else checked_name(value, node, report, code, limit)
@@ -63,6 +67,7 @@ def _name_hint(value: str) -> str | None:
     return f"write {mended}" if good else None
 
 
+@shaped(or_empty(text_like(_CONTAINER.pattern)))
 def container(node: Node, report: Report) -> str | None:
     """A container id."""
     value = text(node, report)
@@ -75,6 +80,7 @@ def container(node: Node, report: Report) -> str | None:
 def interface(code: str) -> Reader[str]:
     """The name of a network interface, or `*`."""
 
+    @shaped(text_like(_INTERFACE.pattern))
     def read(node: Node, report: Report) -> str | None:
         value = text(node, report)
         if value is None or _INTERFACE.fullmatch(value):
@@ -118,6 +124,7 @@ def value_flaw(value: str) -> str | None:
 def labels(code: str) -> Reader[dict[str, str]]:
     """Label keys and values."""
 
+    @shaped(by_key(text_up_to(MAX_LABEL)))
     def read(node: Node, report: Report) -> dict[str, str] | None:
         return _texts(node, report, code, "label")
 
@@ -127,6 +134,7 @@ def labels(code: str) -> Reader[dict[str, str]]:
 def annotations(code: str) -> Reader[dict[str, str]]:
     """Annotation keys, compared in lower case, and values of any form, together at most 256 KiB."""
 
+    @shaped(by_key(TEXT))
     def read(node: Node, report: Report) -> dict[str, str] | None:
         values = _texts(node, report, code, "annotation")
         size = sum(len(key.encode()) + len(value.encode()) for key, value in (values or {}).items())
@@ -154,6 +162,7 @@ def _texts(node: Node, report: Report, code: str, what: str) -> dict[str, str] |
     return values
 
 
+@shaped(TEXT)
 def text_or_empty(node: Node, report: Report) -> str | None:
     """Text; null is the empty text, with a warning (semantics 1.15)."""
     if is_null(node):

@@ -10,6 +10,7 @@ from calicod.model.network import V4_LENGTH, Network, format_address, parse_addr
 from calicod.resources.document import Node
 from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, is_null, quoted, text
+from calicod.resources.shapes import ADDRESS, NETWORK, shaped
 
 _DOTTED_MASK = re.compile(r".*/\d+\.\d+\.\d+\.\d+")
 _ADDRESS_RANGE = re.compile(r"\d+\.\d+\.\d+\.\d+ ?- ?\d.*")
@@ -50,6 +51,7 @@ def _hint(value: str) -> str | None:
 def any_network(code: str) -> Reader[Network]:
     """A CIDR or bare address; host bits are masked away."""
 
+    @shaped(NETWORK)
     def read(node: Node, report: Report) -> Network | None:
         found = _network(node, report, code)
         return found[1] if found else None
@@ -60,6 +62,7 @@ def any_network(code: str) -> Reader[Network]:
 def masked_network(code: str) -> Reader[Network]:
     """A CIDR whose host bits are clear, or a bare address."""
 
+    @shaped(NETWORK)
     def read(node: Node, report: Report) -> Network | None:
         found = _network(node, report, code)
         if found is None or found[2]:
@@ -76,6 +79,7 @@ def _masks(value: str, network: Network) -> str:
     return f"write {network} for the whole block, {format_address(address)}/{bits} for the one address"
 
 
+@shaped(NETWORK)
 def rule_network(node: Node, report: Report) -> Network | None:
     """An entry of a rule's nets; a bare address is taken with a warning (R12, D25)."""
     network = _STRICT(node, report)
@@ -84,6 +88,7 @@ def rule_network(node: Node, report: Report) -> Network | None:
     return network
 
 
+@shaped(NETWORK)
 def excluded_network(node: Node, report: Report) -> Network | None:
     """An entry of a rule's notNets: the whole of a family would leave nothing (R13)."""
     network = rule_network(node, report)
@@ -102,6 +107,7 @@ _STRICT = masked_network("R012")
 def address(code: str) -> Reader[bytes]:
     """One address without a mask."""
 
+    @shaped(ADDRESS)
     def read(node: Node, report: Report) -> bytes | None:
         value = "" if is_null(node) else text(node, report)
         if value is None:
@@ -119,6 +125,7 @@ def address(code: str) -> Reader[bytes]:
 def single_network(code: str) -> Reader[bytes]:
     """One address, bare or with /32 or /128."""
 
+    @shaped(NETWORK)
     def read(node: Node, report: Report) -> bytes | None:
         found = _network(node, report, code)
         if found is None:

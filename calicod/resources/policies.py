@@ -14,13 +14,15 @@ from calicod.resources.report import Report
 from calicod.resources.rules import rules
 from calicod.resources.scalars import boolean, choice, number, quoted
 from calicod.resources.selectors import selector
-from calicod.resources.table import Field, Fields, find, items, read
+from calicod.resources.shapes import list_shape, shape_of, shaped, words
+from calicod.resources.table import Field, Fields, find, items, mapping, read
 
 TYPES = ("Ingress", "Egress")
 _TYPE = choice(TYPES, "P006")
 _HINT = choice(("AssumeNeededOnEveryNode",), "P018")
 
 
+@shaped(list_shape(words(*TYPES)))
 def _types(node: Node, report: Report) -> tuple[str, ...]:
     found: list[str] = []
     for item in items(node, report):
@@ -32,6 +34,7 @@ def _types(node: Node, report: Report) -> tuple[str, ...]:
     return tuple(found)
 
 
+@shaped(lambda: list_shape(shape_of(_HINT)))
 def _performance_hints(node: Node, report: Report) -> None:
     seen: set[str] = set()
     for item in items(node, report):
@@ -76,11 +79,13 @@ _NOT_YET = {
 }
 
 
+@shaped(lambda: mapping(NAMESPACED))
 def network_policy(spec: Mapping, metadata: Metadata, report: Report) -> Policy:
     """A namespaced policy."""
     return namespaced(spec, NAMESPACED, "NetworkPolicy", metadata, report)
 
 
+@shaped(lambda: mapping(GLOBAL))
 def global_network_policy(spec: Mapping, metadata: Metadata, report: Report) -> Policy:
     """A policy of the whole cluster."""
     return of_cluster(spec, GLOBAL, "GlobalNetworkPolicy", metadata, report)

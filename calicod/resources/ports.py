@@ -7,11 +7,13 @@ import re
 
 from calicod.model.ports import PortRange
 from calicod.model.protocol import ICMP, ICMPV6, NAMES, RULE_PORTS, Protocol
+from calicod.model.protocol import NUMBERS as NUMBERED
 from calicod.resources.document import PLAIN, Node
 from calicod.resources.kinds import Port
-from calicod.resources.names import is_port_name
+from calicod.resources.names import PORT_NAME, is_port_name
 from calicod.resources.report import Report
 from calicod.resources.scalars import between, quoted, scalar, shown, text
+from calicod.resources.shapes import either, or_empty, shaped, text_like, whole_between, words
 
 MAX_PORT = 65535
 _FAMILY = {"ICMP": 4, "ICMPv6": 6}
@@ -21,10 +23,16 @@ _RANGE = re.compile(r"([0-9]{1,20}):([0-9]{1,20})")
 _WHOLE_FLOAT = re.compile(r"([0-9]{1,20})\.0*")
 _DASHED = re.compile(r"\s*([0-9]+)\s*(?:-|\.\.|\u2013|,|: | :)\s*([0-9]+)\s*")
 
+_DIGITS_ALONE = text_like(_DIGITS.pattern)
+_PROTOCOL = either(words(*NAMES), whole_between(1, 255), _DIGITS_ALONE)
+_PORT_PROTOCOL = either(words(*(NUMBERED[n] for n in sorted(RULE_PORTS))), {"enum": sorted(RULE_PORTS)}, _DIGITS_ALONE)
+_PORT = either(whole_between(1, MAX_PORT), text_like(f"{_DIGITS.pattern}|{_RANGE.pattern}|{PORT_NAME}"))
+
 port_number = between(1, MAX_PORT, "P026", "port")
 NUMBERS = {name: Protocol(number, _FAMILY.get(name)) for name, number in NAMES.items()}
 
 
+@shaped(_PROTOCOL)
 def protocol(node: Node, report: Report) -> Protocol | None:
     """A name (which may imply a family) or a number from 1 to 255, also as text."""
     value = scalar(node, report, "a protocol", "R004")
@@ -44,6 +52,7 @@ def protocol(node: Node, report: Report) -> Protocol | None:
     return None
 
 
+@shaped(_PORT)
 def rule_port(node: Node, report: Report) -> Port | None:
     """A number, a range `80:90` or a name; a slip of the pen gets the likeliest meaning as its hint (D26)."""
     value = scalar(node, report, "a port", "R029")
@@ -84,6 +93,7 @@ def _hint(value: str) -> str | None:
     return f"write {mended}" if mended != value and (is_port_name(mended) or _DIGITS.fullmatch(mended)) else None
 
 
+@shaped(_PORT_PROTOCOL)
 def port_protocol(node: Node, report: Report) -> int | None:
     """The protocol of an endpoint's port: one that rules may name ports of."""
     found = protocol(node, report)
@@ -93,6 +103,7 @@ def port_protocol(node: Node, report: Report) -> int | None:
     return None
 
 
+@shaped(or_empty(text_like(PORT_NAME)))
 def port_name(node: Node, report: Report) -> str | None:
     """The name of an endpoint's port; empty text counts as absent."""
     value = text(node, report)

@@ -11,7 +11,8 @@ from calicod.resources.kinds import Metadata, Profile
 from calicod.resources.names import labels
 from calicod.resources.report import Report
 from calicod.resources.rules import rules
-from calicod.resources.table import Field, Fields, find, read
+from calicod.resources.shapes import shaped
+from calicod.resources.table import Field, Fields, find, mapping, read
 
 DEFAULT_ALLOW = "projectcalico-default-allow"
 PROFILE: Fields = {
@@ -21,6 +22,7 @@ PROFILE: Fields = {
 }
 
 
+@shaped(lambda: mapping(PROFILE))
 def profile(spec: Mapping, metadata: Metadata, report: Report) -> Profile:
     """A profile of the user's; the built-in one cannot be written."""
     values = read(spec, PROFILE, report)

@@ -17,7 +17,8 @@ from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, between, choice, integer
 from calicod.resources.selectors import rule_namespace_selector, selector
 from calicod.resources.services import check_services, services
-from calicod.resources.table import Field, Fields, find, is_mapping, list_of, read, struct
+from calicod.resources.shapes import shape_of, shaped
+from calicod.resources.table import Field, Fields, find, is_mapping, list_of, mapping, read, struct
 
 MAX_RULES = 1024
 MAX_NETS = 256
@@ -27,30 +28,19 @@ SIDES = ("source", "destination")
 _ACTION = choice(tuple(action.value for action in Action), "R001")
 
 
+@shaped(lambda: shape_of(_ACTION))
 def _action(node: Node, report: Report) -> Action | None:
     value = _ACTION(node, report)
     return Action(value) if value else None
 
 
+@shaped({"enum": [4, 6]})
 def _ip_version(node: Node, report: Report) -> int | None:
     value = integer(node, report)
     if value is None or value in {4, 6}:
         return value
     report.error("R003", node, f"ipVersion {value} does not exist, expected 4 or 6")
     return None
-
-
-def _icmp(node: Node, report: Report) -> IcmpMatch | None:
-    match = _ICMP(node, report)
-    if match and match.code is not None and match.type is None and find(node, "type") is None:
-        report.error("R008", node, "an ICMP code needs a type", hint="add `type:`", field="type")
-    return match
-
-
-def _service_accounts(node: Node, report: Report) -> ServiceAccountMatch | None:
-    match = _SERVICE_ACCOUNTS(node, report)
-    # `serviceAccounts: {}` is no restriction (semantics 2.11).
-    return match if match and (match.names or match.selector) else None
 
 
 _ICMP = struct(
@@ -68,6 +58,22 @@ _SERVICE_ACCOUNTS = struct(
         "selector": Field("selector", selector("R022", limit=0)),
     },
 )
+
+
+@shaped(lambda: shape_of(_ICMP))
+def _icmp(node: Node, report: Report) -> IcmpMatch | None:
+    match = _ICMP(node, report)
+    if match and match.code is not None and match.type is None and find(node, "type") is None:
+        report.error("R008", node, "an ICMP code needs a type", hint="add `type:`", field="type")
+    return match
+
+
+@shaped(lambda: shape_of(_SERVICE_ACCOUNTS))
+def _service_accounts(node: Node, report: Report) -> ServiceAccountMatch | None:
+    match = _SERVICE_ACCOUNTS(node, report)
+    # `serviceAccounts: {}` is no restriction (semantics 2.11).
+    return match if match and (match.names or match.selector) else None
+
 
 _nets = list_of(rule_network, limit=MAX_NETS, code="R025", unique=True)
 _not_nets = list_of(excluded_network, limit=MAX_NETS, code="R025", unique=True)
@@ -113,6 +119,7 @@ def rules(direction: str) -> Reader[tuple[Rule, ...]]:
     """The rules of one direction, `ingress` or `egress`."""
     make: Callable[..., Rule] = Rule
 
+    @shaped(lambda: mapping(RULE, "Rule"))
     def read_rule(node: Node, report: Report) -> Rule | None:
         if not is_mapping(node, report):
             return None

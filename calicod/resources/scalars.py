@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from calicod.resources.document import PLAIN, QUOTED, TAG, Mapping, Node, Scalar, Sequence
 from calicod.resources.report import Report, printable
+from calicod.resources.shapes import BOOLEAN, NUMBER, TEXT, WHOLE, shaped, whole_between, words_in_any_case
+from calicod.resources.shapes import words as one_of
 
 T = TypeVar("T")
 Reader = Callable[[Node, Report], T | None]
@@ -71,6 +73,7 @@ def tag_error(node: Node, report: Report) -> None:
     report.error("Y006", node, f"tag {tag} is not understood", hint="remove the tag")
 
 
+@shaped(TEXT)
 def text(node: Node, report: Report) -> str | None:
     """Text; a number or boolean is taken as written, with a warning (D33)."""
     if node.tag == QUOTED and isinstance(node, Scalar):
@@ -82,6 +85,7 @@ def text(node: Node, report: Report) -> str | None:
     return value
 
 
+@shaped(WHOLE)
 def integer(node: Node, report: Report) -> int | None:
     """A whole number; `80.0` is 80."""
     value = _number(node, report, "a whole number", "Y010")
@@ -115,6 +119,7 @@ def _number(node: Node, report: Report, wanted: str, code: str) -> float | int |
 def number(code: str) -> Reader[float]:
     """A finite number; anything else is reported under this code."""
 
+    @shaped(NUMBER)
     def read(node: Node, report: Report) -> float | None:
         value = _number(node, report, "a number", code)
         return None if value is None else float(value)
@@ -122,6 +127,7 @@ def number(code: str) -> Reader[float]:
     return read
 
 
+@shaped(BOOLEAN)
 def boolean(node: Node, report: Report) -> bool | None:
     """`true` or `false`; `yes` and `on` are text in YAML 1.2."""
     value = scalar(node, report, "true or false")
@@ -136,6 +142,7 @@ def boolean(node: Node, report: Report) -> bool | None:
 def between(first: int, last: int, code: str, what: str) -> Reader[int]:
     """A whole number from `first` to `last`."""
 
+    @shaped(whole_between(first, last))
     def read(node: Node, report: Report) -> int | None:
         value = integer(node, report)
         if value is None or first <= value <= last:
@@ -150,6 +157,7 @@ def choice(words: tuple[str, ...], code: str, *, any_case: bool = False) -> Read
     """One of these words, as spelt here; `any_case` accepts other spellings of them."""
     folded = {word.lower(): word for word in words}
 
+    @shaped(words_in_any_case(*words) if any_case else one_of(*words))
     def read(node: Node, report: Report) -> str | None:
         value = text(node, report)
         if value is None or value in words:

@@ -8,6 +8,7 @@ import re
 from calicod.resources.document import Mapping, Node, Scalar
 from calicod.resources.report import Report, printable
 from calicod.resources.scalars import Reader, quoted, text
+from calicod.resources.shapes import shaped, text_up_to
 from calicod.resources.table import pairs
 from calicod.selector.parser import SelectorError, parse
 from calicod.selector.tree import Selector
@@ -22,6 +23,7 @@ def selector(
 ) -> Reader[Selector]:
     """A selector. `global_code`: the code under which `global(` is refused; "" allows it; `limit` 0: of any length."""
 
+    @shaped(text_up_to(limit))
     def read(node: Node, report: Report) -> Selector | None:
         if isinstance(node, Mapping):
             report.error("Y010", node, "expected a selector, found a mapping", hint=_of_mapping(node))
@@ -40,6 +42,7 @@ def selector(
     return read
 
 
+@shaped(text_up_to(MAX_SELECTOR))
 def rule_namespace_selector(node: Node, report: Report) -> Selector | None:
     """A rule's namespaceSelector: `global()` may stand there, but only alone (R24)."""
     value = node.value if isinstance(node, Scalar) else ""

@@ -9,12 +9,14 @@ from calicod.resources.document import Mapping
 from calicod.resources.kinds import Metadata, NetworkSet
 from calicod.resources.networks import any_network
 from calicod.resources.report import Report
-from calicod.resources.table import Field, Fields, list_of, read
+from calicod.resources.shapes import shaped
+from calicod.resources.table import Field, Fields, list_of, mapping, read
 
 FORBIDDEN_LABELS = {"projectcalico.org/namespace": "P030"}
 SET: Fields = {"nets": Field("nets", list_of(any_network("P031"), unique=True))}
 
 
+@shaped(lambda: mapping(SET))
 def network_set(spec: Mapping, metadata: Metadata, report: Report) -> NetworkSet:
     """A set of networks, of a namespace or of the cluster."""
     make: Callable[..., NetworkSet] = NetworkSet

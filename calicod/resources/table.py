@@ -13,6 +13,7 @@ import msgspec
 from calicod.resources.document import Mapping, Node, Sequence
 from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, is_null, quoted, shown
+from calicod.resources.shapes import Shape, list_shape, or_null, shape_of, shaped
 
 T = TypeVar("T")
 MAX_LISTED = 24
@@ -83,11 +84,28 @@ def read(node: Node, table: Fields, report: Report, misplaced: Table[str, str] |
     return values
 
 
+def mapping(table: Fields, title: str = "") -> Shape:
+    """The shape of a mapping with these fields. `title`: of one that several fields hold."""
+    properties = {
+        name: shape_of(field.reader) if field.required else or_null(shape_of(field.reader))
+        for name, field in table.items()
+    }
+    required = [name for name, field in table.items() if field.required]
+    return {
+        **({"title": title} if title else {}),
+        "type": "object",
+        "properties": properties,
+        **({"required": required} if required else {}),
+        "additionalProperties": False,
+    }
+
+
 def struct(
     make: Callable[..., T], table: Fields, *, misplaced: Table[str, str] | None = None, **fixed: object
 ) -> Reader[T]:
     """A reader of mappings that makes one value of each."""
 
+    @shaped(lambda: mapping(table, getattr(make, "__name__", "")))
     def read_struct(node: Node, report: Report) -> T | None:
         if not is_mapping(node, report):
             return None
@@ -111,6 +129,7 @@ def items(node: Node, report: Report, limit: int = 0, code: str = "Y010") -> tup
 def list_of(reader: Reader[T], *, limit: int = 0, code: str = "Y010", unique: bool = False) -> Reader[tuple[T, ...]]:
     """A list of values. `unique`: equal ones are told by a warning and kept once (D35)."""
 
+    @shaped(lambda: list_shape(shape_of(reader), limit))
     def read_list(node: Node, report: Report) -> tuple[T, ...]:
         values: list[T] = []
         for item in items(node, report, limit, code):

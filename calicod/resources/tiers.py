@@ -10,7 +10,8 @@ from calicod.resources.document import Mapping, Node
 from calicod.resources.kinds import Metadata, Tier
 from calicod.resources.report import Report
 from calicod.resources.scalars import choice, number
-from calicod.resources.table import Field, Fields, find, read
+from calicod.resources.shapes import shape_of, shaped
+from calicod.resources.table import Field, Fields, find, mapping, read
 
 DEFAULT_ORDER = 1_000_000.0
 
@@ -30,6 +31,7 @@ WELL_KNOWN = {
 _ACTION = choice((Action.DENY.value, Action.PASS.value), "P021")
 
 
+@shaped(lambda: shape_of(_ACTION))
 def _action(node: Node, report: Report) -> Action | None:
     value = _ACTION(node, report)
     return Action(value) if value else None
@@ -38,6 +40,7 @@ def _action(node: Node, report: Report) -> Action | None:
 TIER: Fields = {"order": Field("order", number("P009")), "defaultAction": Field("default_action", _action)}
 
 
+@shaped(lambda: mapping(TIER))
 def tier(spec: Mapping, metadata: Metadata, report: Report) -> Tier:
     """A tier; without an order it counts as 1,000,000 (D14), without a default action as Deny."""
     values = read(spec, TIER, report)

@@ -22,7 +22,18 @@ from calicod.resources.load import Loaded, together
 from calicod.resources.metadata import ignore
 from calicod.resources.report import Report
 from calicod.resources.scalars import between, boolean, choice, integer, is_null, quoted, scalar, shown, text
-from calicod.resources.table import Field, Fields, find, is_mapping, items, list_of, pairs, read, struct
+from calicod.resources.shapes import (
+    NETWORK,
+    TEXT,
+    by_key,
+    either,
+    list_shape,
+    shape_of,
+    shaped,
+    text_like,
+    whole_between,
+)
+from calicod.resources.table import Field, Fields, find, is_mapping, items, list_of, mapping, pairs, read, struct
 from calicod.resources.wellformed import Budget, check
 
 MISSING = "T003"
@@ -32,10 +43,12 @@ _byte = between(0, 255, "T002", "number")
 _verdict = choice(tuple(verdict.value for verdict in Verdict), "T003")
 
 
+@shaped(either(TEXT, whole_between(0, 255)))
 def _protocol(node: Node, report: Report) -> str | None:
     return scalar(node, report, "a protocol")
 
 
+@shaped(either(NETWORK, list_shape(NETWORK)))
 def _addresses(node: Node, report: Report) -> tuple[bytes, ...]:
     """One address or a list of them; a mask behind one counts for nothing."""
     nodes = (node,) if isinstance(node, Scalar) else items(node, report)
@@ -54,12 +67,14 @@ def _address(node: Node, report: Report) -> bytes | None:
         return None
 
 
+@shaped(lambda: by_key(shape_of(_addresses)))
 def _by_name(node: Node, report: Report) -> dict[str, tuple[bytes, ...]] | None:
     if not is_mapping(node, report):
         return None
     return {name: _addresses(value, report) for name, value in pairs(node)}
 
 
+@shaped(lambda: shape_of(_by_name))
 def _interfaces(node: Node, report: Report) -> tuple[Interface, ...]:
     named = _by_name(node, report) or {}
     return tuple(Interface(number, name, addresses) for number, (name, addresses) in enumerate(named.items(), 1))
@@ -74,6 +89,7 @@ _POLICY: Fields = {
 }
 
 
+@shaped(lambda: either(text_like("[^ ]+ [^ ]+"), mapping(_POLICY)))
 def _policy(node: Node, report: Report) -> Rule | None:
     """`Kind name`, `Kind namespace/name`, or the parts of it."""
     if not isinstance(node, Scalar):
@@ -95,6 +111,7 @@ _EXPECT: Fields = {
 }
 
 
+@shaped(lambda: either(shape_of(_verdict), {**mapping(_EXPECT), "minProperties": 1}))
 def _expect(node: Node, report: Report) -> Expectation | None:
     """A verdict alone, or a mapping of what is expected."""
     if isinstance(node, Scalar):
@@ -125,6 +142,7 @@ _FLOW: Fields = {
 """The keys of a packet of `eval`, those included that no policy of this version looks at."""
 
 
+@shaped(lambda: mapping(_FLOW))
 def _flow(node: Node, report: Report) -> Flow | None:
     make: Callable[..., Flow] = Flow
     return make(**read(node, _FLOW, report), place=report.place(node)) if is_mapping(node, report) else None
@@ -137,13 +155,19 @@ _CASE: Fields = {
 }
 
 
+@shaped(lambda: mapping(_CASE))
 def _case(node: Node, report: Report) -> Case | None:
     make: Callable[..., Case] = Case
     return make(**read(node, _CASE, report), place=report.place(node)) if is_mapping(node, report) else None
 
 
+@shaped(either(TEXT, {"type": "object"}, list_shape(either(TEXT, {"type": "object"}))))
+def _later(node: Node, report: Report) -> None:
+    """Read by `_resources`, which needs the document."""
+
+
 SUITE: Fields = {
-    "resources": Field("", ignore),
+    "resources": Field("", _later),
     "node": Field("node", text),
     "cluster": Field("", boolean),
     "interfaces": Field("interfaces", _interfaces),
