@@ -47,7 +47,7 @@ spec:
     - action: Allow
       protocol: TCP
       destination:
-        ports: [{port}]
+        ports: [{port}, 53]
 """
 ENDPOINT = """---
 apiVersion: projectcalico.org/v3
@@ -89,7 +89,7 @@ def policies(folder: Path) -> None:
                 index=index,
                 namespace=index % 20,
                 app=index % 500,
-                peer=(index * 7 + 1) % 500,
+                peer=(index + 20) % 500,
                 port=1 + index % 60_000,
                 octet=index % 250,
             )
@@ -123,13 +123,20 @@ def validate(make: Callable[[Path], None], rounds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         make(Path(name))
         command = [sys.executable, "-c", "from calicod.cli.main import main; main()", "validate", name]
-        seconds = []
+        seconds, cpu = [], []
         for _ in range(rounds):
-            begun = perf_counter()
+            begun, used = perf_counter(), children_seconds()
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             seconds.append(perf_counter() - begun)
-            assert ", 0 errors," in done.stdout, done.stdout
-    return {"seconds": statistics.median(seconds)}
+            cpu.append(children_seconds() - used)
+            assert ", 0 errors, 0 warnings" in done.stdout, done.stdout
+    return {"seconds": statistics.median(seconds), "cpu_seconds": statistics.median(cpu)}
+
+
+def children_seconds() -> float:
+    """What this process's children have computed: on a machine that does other things too, the truer figure."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def parts() -> dict[str, float]:

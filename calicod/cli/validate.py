@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from calicod.compiler.compile import compile
-from calicod.datastore.files import read
+from calicod.datastore.files import collector_paused, read
 from calicod.errors import Diagnostic, Severity
 from calicod.resources.snapshot import snapshot
 
@@ -36,8 +36,9 @@ def command(paths: tuple[str, ...], *, as_json: bool, strict: bool) -> None:
       calicod validate examples/01-allow-within-namespace --strict
       cat examples/09-default-deny/policy.yaml | calicod validate - examples/09-default-deny/endpoints.yaml --json
     """
-    loaded = read(paths)
-    diagnostics = (*loaded.diagnostics, *compile(snapshot(loaded.resources), None).diagnostics)
+    with collector_paused():
+        loaded = read(paths)
+        diagnostics = (*loaded.diagnostics, *compile(snapshot(loaded.resources), None).diagnostics)
     errors = sum(found.severity is Severity.ERROR for found in diagnostics)
     warnings = len(diagnostics) - errors
     if as_json:

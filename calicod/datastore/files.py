@@ -26,7 +26,7 @@ POLL_SECONDS = 1.0
 
 def read(paths: Sequence[str | Path]) -> Loaded:
     """Every resource of every path, and every finding. A path of several names is read once; `-` is standard input."""
-    with _collector_paused():
+    with collector_paused():
         return together(tuple(_read(found, _parsed) for found in files(paths)))
 
 
@@ -46,7 +46,7 @@ class Files:
             self._parsed[key] = former[key] if key in former else _parsed(path, content)
             return self._parsed[key]
 
-        with _collector_paused():
+        with collector_paused():
             return together(tuple(_read(found, parse) for found in files(self.paths)))
 
     def changes(self) -> AsyncIterator[None]:
@@ -159,7 +159,7 @@ def _undecodable(path: str, content: bytes, error: UnicodeDecodeError) -> Loaded
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Reading makes a million nodes, all reachable: looking for garbage among them takes longer than reading."""
     enabled = gc.isenabled()
     gc.disable()

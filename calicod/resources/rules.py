@@ -127,10 +127,11 @@ def rules(direction: str) -> Reader[tuple[Rule, ...]]:
         _check_protocols(rule, node, report)
         _check_ports(rule, node, report)
         _check_families(rule, node, report)
-        if find(node, "http") is not None:
+        written = {key.value for key, _ in node.value}
+        if "http" in written and find(node, "http") is not None:
             _check_http(rule, node, direction, report)
         for side in SIDES:
-            if find(node, side, "services") is not None:
+            if side in written and find(node, side, "services") is not None:
                 check_services(node, side, direction, report)
         return rule
 

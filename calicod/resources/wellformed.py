@@ -39,16 +39,16 @@ def check(root: Node, report: Report, budget: Budget) -> None:
             return
         if isinstance(node, Mapping):
             check_keys(node, report, budget)
-            children = [value for _, value in node.value]
+            below = [(value, depth + 1) for _, value in node.value if not isinstance(value, Scalar)]
         elif isinstance(node, Sequence):
-            children = node.value
+            below = [(item, depth + 1) for item in node.value if not isinstance(item, Scalar)]
         else:
             continue
         if node.tag not in _COLLECTIONS:
             tag_error(node, report)
-        if not budget.spend(len(children) + 1, node, report):
+        if not budget.spend(len(node.value) + 1, node, report):
             return
-        stack.extend((child, depth + 1) for child in children if not isinstance(child, Scalar))
+        stack += below
 
 
 def check_keys(node: Mapping, report: Report, budget: Budget) -> None:

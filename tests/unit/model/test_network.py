@@ -98,3 +98,29 @@ def test_nothing_else_lies_in_a_network_least_of_all_the_other_family(outside):
 def test_the_number_of_bytes_is_the_family():
     assert [family_of(bytes(4)), family_of(bytes(16))] == [4, 6]
     assert [Network(bytes(4), 0).family, Network(bytes(16), 0).family] == [4, 6]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.2.3",
+        "1.2.3.4.5",
+        "1.2.3.256",
+        "01.2.3.4",
+        "1.2.3.+4",
+        "1.2.3.\u0664",
+        " 1.2.3.4",
+        "1.2.3.4\n",
+        "1..3.4",
+        "-1.2.3.4",
+    ],
+)
+def test_what_only_looks_like_ipv4_is_no_network_either(text):
+    """The usual spelling is read without `ipaddress`; whatever else goes through it."""
+    with pytest.raises(ValueError, match="address"):
+        parse_network(f"{text}/8")
+
+
+def test_the_usual_spelling_means_what_ipaddress_says():
+    for text in ("0.0.0.0", "255.255.255.255", "10.0.0.9", "192.168.1.100"):
+        assert parse_network(text) == (Network(parse_address(text), 32), True)

@@ -59,3 +59,10 @@ def test_the_reserved_label_is_refused_of_sets_alone():
 
 def test_a_slip_in_the_field_is_told_with_the_likeliest_meaning():
     assert refused("NetworkSet", "«net: []") == [Finding("Y011", "spec.net", "did you mean nets?")]
+
+
+def test_a_mistake_far_down_a_long_list_is_told_at_its_place():
+    """Scalars of long lists keep only where they begin (`document.LONG`)."""
+    entries = ", ".join(["10.0.0.0/8", *(f"10.{n}.0.0/16" for n in range(256)), "«10.0.0"])
+
+    assert refused("GlobalNetworkSet", f"nets: [{entries}]") == [Finding("P031", "spec.nets[257]", SUCH_AS)]
