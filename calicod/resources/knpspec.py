@@ -12,12 +12,13 @@ from calicod.resources.document import PLAIN, Mapping, Node, Sequence
 from calicod.resources.kinds import Port
 from calicod.resources.knp import Block, Entry, Peer, PortEntry, Spec
 from calicod.resources.labelselectors import label_selector
-from calicod.resources.names import is_port_name
+from calicod.resources.names import PORT_NAME, is_port_name
 from calicod.resources.networks import any_network
 from calicod.resources.ports import MAX_PORT
 from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, choice, integer, quoted, scalar, shown, text
-from calicod.resources.table import Field, Fields, find, is_mapping, list_of, read
+from calicod.resources.shapes import either, shaped, text_like, whole_between, words_in_any_case
+from calicod.resources.table import Field, Fields, find, is_mapping, list_of, mapping, read
 
 ENFORCED = "KubernetesNetworkPolicy"
 PROTOCOLS = {"TCP": TCP, "UDP": UDP, "SCTP": SCTP}
@@ -35,6 +36,7 @@ def spec(node: Mapping, report: Report, extra: Fields | None = None) -> tuple[Sp
     return make(**own), values
 
 
+@shaped(words_in_any_case(*PROTOCOLS))
 def _protocol(node: Node, report: Report) -> int | None:
     """TCP, UDP or SCTP; the conversion does not mind the case."""
     value = text(node, report)
@@ -46,6 +48,7 @@ def _protocol(node: Node, report: Report) -> int | None:
     return None
 
 
+@shaped(either(whole_between(1, MAX_PORT), text_like(f"[0-9]{{1,5}}|{PORT_NAME}")))
 def _port(node: Node, report: Report) -> Port | None:
     """A number, or the name of a port."""
     value = scalar(node, report, "a port", CODE)
@@ -78,12 +81,14 @@ def _tell_of_no_port(node: Node, message: str, report: Report) -> None:
         report.error(CODE, node, message)
 
 
+@shaped(whole_between(1, MAX_PORT))
 def _last_port(node: Node, report: Report) -> int | None:
     number = integer(node, report)
     found = None if number is None else _numbered(number, node, report)
     return found.last if found else None
 
 
+@shaped(lambda: mapping(PORT, "PolicyPort"))
 def _port_entry(node: Node, report: Report) -> PortEntry | None:
     if not is_mapping(node, report):
         return None
@@ -106,6 +111,7 @@ def _port_entry(node: Node, report: Report) -> PortEntry | None:
     )
 
 
+@shaped(lambda: mapping(BLOCK))
 def _block(node: Node, report: Report) -> Block | None:
     if not is_mapping(node, report):
         return None
@@ -121,6 +127,7 @@ def _block(node: Node, report: Report) -> Block | None:
     return Block(cidr, excepted)
 
 
+@shaped(lambda: mapping(PEER, "Peer"))
 def _peer(node: Node, report: Report) -> Peer | None:
     if not is_mapping(node, report):
         return None
@@ -142,6 +149,7 @@ def _entry(side: str) -> Reader[Entry]:
         "action": "a network policy of Kubernetes only allows",
     }
 
+    @shaped(lambda: mapping(table))
     def read_entry(node: Node, report: Report) -> Entry | None:
         if not is_mapping(node, report):
             return None

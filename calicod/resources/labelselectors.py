@@ -6,10 +6,11 @@ Law: nothing is dropped: a term that cannot be read refuses the resource. No ter
 from collections.abc import Iterable
 
 from calicod.resources.document import Node, Sequence
-from calicod.resources.names import key_flaw, labels, value_flaw
+from calicod.resources.names import MAX_LABEL, key_flaw, labels, value_flaw
 from calicod.resources.report import Report
 from calicod.resources.scalars import choice, quoted, text
-from calicod.resources.table import Field, Fields, find, is_mapping, list_of, read
+from calicod.resources.shapes import TEXT, shaped, text_up_to
+from calicod.resources.table import Field, Fields, find, is_mapping, list_of, mapping, read
 from calicod.selector.tree import And, Equals, Has, In, Not, NotIn, Selector
 
 Terms = tuple[Selector, ...]
@@ -19,6 +20,7 @@ _WITH_VALUES = ("In", "NotIn")
 _WITHOUT = ("Exists", "DoesNotExist")
 
 
+@shaped(lambda: mapping(_TABLE, "LabelSelector"))
 def label_selector(node: Node, report: Report) -> Terms | None:
     """`matchLabels`, by key, then `matchExpressions` as written."""
     if not is_mapping(node, report):
@@ -45,6 +47,7 @@ def joined(terms: Iterable[Selector]) -> Selector | None:
     return present[0] if present else None
 
 
+@shaped(lambda: mapping(_EXPRESSION, "LabelSelectorRequirement"))
 def _expression(node: Node, report: Report) -> Selector | None:
     if not is_mapping(node, report):
         return None
@@ -68,6 +71,7 @@ def _has_broken(node: Node) -> bool:
     return isinstance(node, Sequence) and bool(node.value)
 
 
+@shaped(TEXT)
 def _key(node: Node, report: Report) -> str | None:
     value = text(node, report)
     flaw = None if value is None else key_flaw(value)
@@ -77,6 +81,7 @@ def _key(node: Node, report: Report) -> str | None:
     return value
 
 
+@shaped(text_up_to(MAX_LABEL))
 def _value(node: Node, report: Report) -> str | None:
     value = text(node, report)
     flaw = None if value is None else value_flaw(value)

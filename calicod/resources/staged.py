@@ -8,11 +8,13 @@ from msgspec.structs import replace
 from calicod.resources.document import Mapping, Node, Scalar
 from calicod.resources.kinds import DELETE, Metadata, Policy
 from calicod.resources.knp import converted
+from calicod.resources.knpspec import SPEC
 from calicod.resources.knpspec import spec as kubernetes_spec
 from calicod.resources.policies import GLOBAL, NAMESPACED, namespaced, of_cluster
 from calicod.resources.report import Report
 from calicod.resources.scalars import choice
-from calicod.resources.table import Field, Fields, pairs
+from calicod.resources.shapes import or_empty, shape_of, shaped
+from calicod.resources.table import Field, Fields, mapping, pairs
 
 ACTIONS = ("Set", DELETE, "Learn", "Ignore")
 """Learn and Ignore are evaluated as Set is."""
@@ -20,6 +22,7 @@ DEFAULT = "Set"
 _ACTION = choice(ACTIONS, "P015")
 
 
+@shaped(lambda: or_empty(shape_of(_ACTION)))
 def _action(node: Node, report: Report) -> str | None:
     """One of the actions; empty text counts as absent."""
     empty = isinstance(node, Scalar) and not node.value
@@ -31,16 +34,19 @@ KEPT = ("tier", *ACTION)
 """What a staged removal may say."""
 
 
+@shaped(lambda: mapping(NAMESPACED | ACTION))
 def staged_network_policy(spec: Mapping, metadata: Metadata, report: Report) -> Policy:
     """A namespaced policy, staged."""
     return _staged(namespaced(spec, NAMESPACED | ACTION, "StagedNetworkPolicy", metadata, report), spec, report)
 
 
+@shaped(lambda: mapping(GLOBAL | ACTION))
 def staged_global_network_policy(spec: Mapping, metadata: Metadata, report: Report) -> Policy:
     """A policy of the whole cluster, staged."""
     return _staged(of_cluster(spec, GLOBAL | ACTION, "StagedGlobalNetworkPolicy", metadata, report), spec, report)
 
 
+@shaped(lambda: mapping(SPEC | ACTION))
 def staged_kubernetes_network_policy(spec: Mapping, metadata: Metadata, report: Report) -> Policy:
     """A network policy of Kubernetes, staged: in the default tier, as an enforced one would be."""
     read, others = kubernetes_spec(spec, report, ACTION)

@@ -1,15 +1,17 @@
 from calicod.resources.about import ABOUT
 from calicod.resources.endpoints import HOST, WORKLOAD
 from calicod.resources.felix import APPLIED, FELIX
+from calicod.resources.knpspec import SPEC
 from calicod.resources.metadata import METADATA
 from calicod.resources.policies import GLOBAL
 from calicod.resources.profiles import PROFILE
 from calicod.resources.rules import ENTITY, RULE
 from calicod.resources.sets import SET
+from calicod.resources.staged import ACTION
 from calicod.resources.tiers import TIER
 
 FIELDS = {"apiVersion", "kind", "metadata"}.union(
-    METADATA, GLOBAL, RULE, ENTITY, TIER, SET, HOST, WORKLOAD, PROFILE, FELIX
+    METADATA, GLOBAL, ACTION, SPEC, RULE, ENTITY, TIER, SET, HOST, WORKLOAD, PROFILE, FELIX
 )
 
 

@@ -116,6 +116,18 @@ def test_without_a_deciding_policy_an_expected_one_is_missed():
     ]
 
 
+def test_a_staged_policy_changes_the_pending_verdict_alone(tmp_path):
+    staged = (
+        "{apiVersion: projectcalico.org/v3, kind: StagedNetworkPolicy, metadata: {name: shut, namespace: shop},"
+        " spec: {order: 1, selector: app == 'web', ingress: [{action: Deny}]}}"
+    )
+    text = one("src: shop/front, dst: shop/web, dport: 80", "{verdict: allow, pending: deny}")
+
+    (found,) = outcomes(tmp_path, text.replace("../resources", f"[../resources, {staged}]"))
+
+    assert (found.differences, found.decision.verdict) == ((), Verdict.ACCEPT)
+
+
 def test_the_pending_verdict_is_that_of_the_staged_policies():
     decision = Decision(verdict=Verdict.ACCEPT, reason=Reason.RULE, pending=Pending(Verdict.DROP, ()))
 
