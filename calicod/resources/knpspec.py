@@ -8,7 +8,7 @@ from collections.abc import Callable
 from calicod.model.network import Network
 from calicod.model.ports import PortRange
 from calicod.model.protocol import SCTP, TCP, UDP
-from calicod.resources.document import PLAIN, Mapping, Node, Sequence
+from calicod.resources.document import Mapping, Node, Sequence
 from calicod.resources.kinds import Port
 from calicod.resources.knp import Block, Entry, Peer, PortEntry, Spec
 from calicod.resources.labelselectors import label_selector
@@ -16,7 +16,7 @@ from calicod.resources.names import PORT_NAME, is_port_name
 from calicod.resources.networks import any_network
 from calicod.resources.ports import MAX_PORT
 from calicod.resources.report import Report
-from calicod.resources.scalars import Reader, choice, integer, quoted, scalar, shown, text
+from calicod.resources.scalars import Reader, choice, integer, is_number, quoted, scalar, shown, text
 from calicod.resources.shapes import either, shaped, text_like, whole_between, words_in_any_case
 from calicod.resources.table import Field, Fields, find, is_mapping, list_of, mapping, read
 
@@ -54,7 +54,7 @@ def _port(node: Node, report: Report) -> Port | None:
     value = scalar(node, report, "a port", CODE)
     if value is None:
         return None
-    if node.tag == PLAIN and not is_port_name(value):
+    if is_number(node) and not is_port_name(value):
         number = integer(node, report)
         return None if number is None else _numbered(number, node, report)
     if value.isascii() and value.isdigit() and len(value) <= len(str(MAX_PORT)):

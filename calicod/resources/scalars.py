@@ -31,6 +31,11 @@ def is_null(node: Node) -> bool:
     return node.tag == PLAIN and isinstance(node, Scalar) and node.value in _NULL
 
 
+def is_number(node: Node) -> bool:
+    """A number, whole or not, as YAML 1.2 types it."""
+    return node.tag == PLAIN and isinstance(node, Scalar) and bool(_NUMBER.fullmatch(node.value))
+
+
 def shown(node: Node) -> str:
     """A value for a message: what kind it is, and its beginning."""
     if isinstance(node, Mapping):

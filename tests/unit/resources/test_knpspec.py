@@ -43,6 +43,7 @@ def test_a_port_like_this_is_read(written, protocol, ports):
         ("{port: «'65536'}", "P016", "port", None),
         ("{port: «'80:90'}", "P016", "port", "write the first port as port: and the last as endPort:"),
         ("{port: «'80-90'}", "P016", "port", "write the first port as port: and the last as endPort:"),
+        ("{port: «80-90}", "P016", "port", "write the first port as port: and the last as endPort:"),
         ("{port: «'HTTP'}", "P016", "port", None),
         ("{port: «[80]}", "P016", "port", None),
         ("{port: «80.5}", "Y010", "port", None),
