@@ -7,14 +7,16 @@ from calicod.resources.clusterspec import KINDS as POLICY_KINDS
 from calicod.resources.document import Mapping
 from calicod.resources.kinds import Metadata, Node, Policy
 from calicod.resources.knp import converted
-from calicod.resources.knpspec import ENFORCED
+from calicod.resources.knpspec import ENFORCED, SPEC
 from calicod.resources.knpspec import spec as network_policy_spec
 from calicod.resources.kubernetes import account_identity, namespace, namespace_identity, service_account
 from calicod.resources.metadata import CLUSTER, NAMESPACED, Kind, Naming
 from calicod.resources.pods import identity as pod_identity
 from calicod.resources.pods import pod
 from calicod.resources.report import Report
+from calicod.resources.shapes import shaped
 from calicod.resources.slices import endpoint_slice
+from calicod.resources.table import mapping
 
 CORE = "v1"
 ANY_CASE = Naming(r"[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?", "letters, digits, `-` and inner `.`", namespaced=True)
@@ -23,6 +25,7 @@ NETWORKING = "networking.k8s.io/v1"
 DISCOVERY = "discovery.k8s.io/v1"
 
 
+@shaped(lambda: mapping(SPEC))
 def network_policy(spec: Mapping, metadata: Metadata, report: Report) -> Policy:
     """A NetworkPolicy of Kubernetes, as a policy in the default tier (semantics 5.1)."""
     read, _ = network_policy_spec(spec, report)

@@ -5,74 +5,84 @@ another type, another word) is not.
 """
 
 from calicod.resources.about import ABOUT
-from calicod.resources.envelope import CALICO, CORE, KINDS, KUBERNETES, Kind
-from calicod.resources.metadata import METADATA
+from calicod.resources.cluster import KUBERNETES
+from calicod.resources.envelope import KINDS
+from calicod.resources.metadata import CALICO, METADATA, Kind
 from calicod.resources.shapes import ANYTHING, Shape, shape_of, text_like
 from calicod.resources.table import mapping
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-KNOWN = (*KINDS, *KUBERNETES)
-OF_KUBERNETES = "^[^/]*\\.k8s\\.io(/|$)"
-"""The apiVersion of kinds that share their name with one of Calico."""
+OF_KUBERNETES: Shape = {
+    "required": ["apiVersion"],
+    "properties": {"apiVersion": {"type": "string", "pattern": "^[^/]*\\.k8s\\.io(/|$)"}},
+}
+OF_CALICO: Shape = {"required": ["apiVersion"], "properties": {"apiVersion": {"const": CALICO}}}
+"""What tells two kinds of one name apart."""
+
+
+def known() -> dict[str, tuple[str, Kind]]:
+    """Each kind with its name in documents, by a name of its own: Kubernetes' NetworkPolicy shares Calico's."""
+    calicos = {name: (name, kind) for name, kind in KINDS.items()}
+    return calicos | {f"Kubernetes{n}" if n in KINDS else n: (n, kind) for n, kind in KUBERNETES.items()}
+
+
+KNOWN = known()
 
 
 def schema(name: str) -> Shape:
     """The schema of a kind, complete in itself."""
-    known = KUBERNETES[name] if name in KUBERNETES else KINDS[name]
-    return finished(resource(name, known), name)
+    return finished(resource(*KNOWN[name]), name)
 
 
 def any_kind() -> Shape:
-    """The schema of whatever resource it is, told by its kind, complete in itself."""
-    cases: list[object] = [
-        {
-            "if": {
-                "required": ["kind"],
-                "properties": {"kind": {"const": name}},
-                "not": {"required": ["apiVersion"], "properties": {"apiVersion": {"pattern": OF_KUBERNETES}}},
-            },
-            "then": resource(name, KUBERNETES[name] if name in KUBERNETES else KINDS[name]),
-        }
-        for name in KNOWN
-    ]
+    """The schema of whatever resource it is, told by its kind and group, complete in itself."""
+    cases: list[object] = [{"if": condition(*one), "then": resource(*one)} for one in KNOWN.values()]
     return finished({"type": "object", "allOf": cases}, "A resource that calicod reads")
 
 
-def resource(name: str, known: Kind) -> Shape:
+def condition(name: str, kind: Kind) -> Shape:
+    """When a document is of this kind: by its group, where two share a name."""
+    named: Shape = {"required": ["kind"], "properties": {"kind": {"const": name}}}
+    if kind.version == CALICO:
+        return {**named, "not": OF_KUBERNETES}
+    return {**named, **({"allOf": [OF_KUBERNETES]} if name in KINDS else {"not": OF_CALICO})}
+
+
+def resource(name: str, kind: Kind) -> Shape:
     """A resource of a kind: its envelope, its name, its spec."""
-    spec = spec_of(name, known)
+    spec = spec_of(kind)
     needed = ["apiVersion", "kind", "metadata", *(["spec"] if spec.get("required") else [])]
     return {
         "type": "object",
         "properties": {
-            "apiVersion": {"const": CORE if name in KUBERNETES else CALICO},
+            "apiVersion": {"const": kind.version},
             "kind": {"const": name},
-            "metadata": metadata(known),
+            "metadata": metadata(kind),
             "spec": spec if spec.get("required") or not spec else {**spec, "type": ["object", "null"]},
-            **dict.fromkeys(known.extra, ANYTHING),
+            **dict.fromkeys(kind.extra, ANYTHING),
         },
         "required": needed,
         "additionalProperties": False,
     }
 
 
-def spec_of(name: str, known: Kind) -> Shape:
-    """The shape of `spec`; of kinds of Kubernetes it is theirs, and read only as far as it is needed."""
+def spec_of(kind: Kind) -> Shape:
+    """The shape of `spec`; most kinds of Kubernetes have their own schemas, and are read as far as it is needed."""
     try:
-        return shape_of(known.reader)
+        return shape_of(kind.reader)
     except LookupError:
-        if name in KUBERNETES:
+        if kind.version != CALICO:
             return ANYTHING
         raise
 
 
-def metadata(known: Kind) -> Shape:
+def metadata(kind: Kind) -> Shape:
     """The metadata of a kind: names are its own, and not all have a namespace."""
     shape = mapping(METADATA)
     properties = shape["properties"]
     assert isinstance(properties, dict)  # noqa: S101  # as `mapping` makes it
-    own = {"name": text_like(known.naming.grammar, known.naming.limit)}
-    if not known.naming.namespaced:
+    own = {"name": text_like(kind.naming.grammar, kind.naming.limit)}
+    if not kind.naming.namespaced:
         own["namespace"] = {"enum": ["", None]}
     return {**shape, "properties": {**properties, **own}, "required": ["name"]}
 

@@ -4,7 +4,7 @@ Law: a finding is a warning at a place that somebody wrote.
 """
 
 from calicod.errors import Diagnostic, Place, Severity
-from calicod.resources.kinds import Resource
+from calicod.resources.kinds import POLICY_KINDS, Policy, Resource
 
 
 def warning(
@@ -23,8 +23,13 @@ def warning(
         kind=resource.kind,
         namespace=metadata.namespace,
         name=metadata.name,
-        path=path,
+        path=path if is_as_written(resource) else "",
     )
+
+
+def is_as_written(resource: Resource) -> bool:
+    """Fields, rules and order are those of the document; a policy of Kubernetes has become one with others."""
+    return not isinstance(resource, Policy) or resource.kind in POLICY_KINDS
 
 
 def title(resource: Resource) -> str:

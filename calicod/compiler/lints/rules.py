@@ -6,7 +6,7 @@ Law: of one policy, and of nothing else: a draft of the policy keeps the answer.
 from collections.abc import Iterator
 
 from calicod.compiler.lints.cover import covers, is_unconditional
-from calicod.compiler.lints.finding import warning
+from calicod.compiler.lints.finding import is_as_written, warning
 from calicod.errors import Diagnostic
 from calicod.model.action import Action
 from calicod.resources.kinds import Policy, Rule
@@ -20,6 +20,8 @@ Rules = tuple[Rule, ...]
 def of_policy(policy: Policy) -> tuple[Diagnostic, ...]:
     """Every warning about the rules of a policy."""
     found: list[Diagnostic] = []
+    if not is_as_written(policy):
+        return ()  # its rules are made of peers and ports, and what they say twice harms nobody
     for direction, governs, rules in directions(policy):
         if not governs:
             found.extend(ignored(policy, direction, rules))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from calicod.compiler.draft import PolicyDraft
 from calicod.compiler.lints.cover import apart
-from calicod.compiler.lints.finding import title, warning
+from calicod.compiler.lints.finding import is_as_written, title, warning
 from calicod.compiler.lints.rules import directions
 from calicod.compiler.lints.scene import Scene
 from calicod.compiler.selectors import policy_selector
@@ -25,7 +25,7 @@ def ties(scene: Scene) -> Iterator[Diagnostic]:
     """Of each policy, the first of the same order before it that it may contradict."""
     groups: dict[tuple[str, float], list[PolicyDraft]] = defaultdict(list)
     for draft in scene.drafts:
-        if draft.policy.order is not None and draft.is_enforced:
+        if draft.policy.order is not None and draft.is_enforced and is_as_written(draft.policy):
             groups[draft.policy.tier, draft.policy.order].append(draft)
     for (_, order), drafts in groups.items():
         for index, draft in enumerate(drafts):

@@ -2,8 +2,19 @@
 
 import pytest
 
-from calicod.resources.metadata import CLUSTER
-from calicod.resources.schema import DRAFT, KNOWN, Kind, any_kind, finished, resource, schema, spec_of
+from calicod.resources.metadata import CLUSTER, Kind
+from calicod.resources.schema import (
+    DRAFT,
+    KNOWN,
+    OF_CALICO,
+    OF_KUBERNETES,
+    any_kind,
+    condition,
+    finished,
+    resource,
+    schema,
+    spec_of,
+)
 
 LEAF = {"title": "Leaf", "type": "object", "properties": {"nets": {"type": "array"}}, "additionalProperties": False}
 
@@ -46,17 +57,19 @@ def test_a_spec_is_needed_where_it_has_fields_that_are():
     assert "spec" not in schema("Tier")["required"]
 
 
-def test_the_schema_for_all_tells_kinds_apart_and_leaves_those_of_kubernetes():
-    cases = any_kind()["allOf"]
+def test_the_schema_for_all_tells_kinds_apart_by_name_and_group():
+    conditions = {str(case["if"]["properties"]["kind"]["const"]): case["if"] for case in any_kind()["allOf"]}
 
-    assert [case["if"]["properties"]["kind"]["const"] for case in cases] == list(KNOWN)
-    assert all("k8s" in case["if"]["not"]["properties"]["apiVersion"]["pattern"] for case in cases)
+    assert set(conditions) == {name for name, _ in KNOWN.values()}
+    assert conditions["Tier"]["not"] == OF_KUBERNETES
+    assert conditions["Node"]["not"] == OF_CALICO
+    assert condition(*KNOWN["KubernetesNetworkPolicy"])["allOf"] == [OF_KUBERNETES]
 
 
 def test_a_kind_of_calico_without_a_shape_is_an_error_not_a_hole():
     with pytest.raises(LookupError):
-        spec_of("New", Kind(CLUSTER, lambda *_: None))
-    assert spec_of("Namespace", Kind(CLUSTER, lambda *_: None)) == {}
+        spec_of(Kind(CLUSTER, lambda *_: None))
+    assert spec_of(Kind(CLUSTER, lambda *_: None, version="v1")) == {}
 
 
 def test_a_resource_allows_what_its_kind_has_beside_the_spec():

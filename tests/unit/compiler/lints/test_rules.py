@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from calicod.compiler.lints.rules import MOST, ending, of_policy
 from calicod.model.ports import PortRange
@@ -68,3 +69,7 @@ def test_a_long_list_is_looked_at_as_far_as_it_stays_quick():
 
 def test_the_ending_is_the_first_rule_that_ends_it_for_everybody():
     assert [ending((WEB,)), ending((rule("Log"), WEB, ANY, ANY))] == [1, 2]
+
+
+def test_rules_that_a_policy_of_kubernetes_becomes_are_nobodys_mistake():
+    assert of_policy(replace(policy(ingress=(ANY, ANY)), kind="KubernetesNetworkPolicy")) == ()
