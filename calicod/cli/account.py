@@ -10,9 +10,8 @@ from types import MappingProxyType
 import msgspec
 
 from calicod.engine.linear import LinearEngine
-from calicod.engine.path import UNJUDGED, Path, Stage
+from calicod.engine.path import Stage
 from calicod.engine.record import (
-    PathTaken,
     PendingBegun,
     PendingEnded,
     PolicyAsked,
@@ -22,11 +21,13 @@ from calicod.engine.record import (
     Step,
     TierBegun,
     TierEnded,
+    WayTaken,
 )
 from calicod.engine.result import PROFILE_TIER
+from calicod.engine.way import NOBODY, Way, paths_of
 from calicod.model.action import Action
 from calicod.model.decision import Decision, EndpointReference
-from calicod.model.hook import Direction
+from calicod.model.hook import Direction, Phase
 from calicod.model.network import format_address
 from calicod.model.protocol import protocol_name
 from calicod.model.verdict import Reason
@@ -68,7 +69,7 @@ class TierAccount(msgspec.Struct):
 
 
 class StageAccount(msgspec.Struct):
-    """One endpoint; `elsewhere`: the policies that do not apply to it in this direction."""
+    """One endpoint; `elsewhere`: the policies that do not apply to it in this direction and phase."""
 
     endpoint: EndpointReference
     direction: str
@@ -78,6 +79,7 @@ class StageAccount(msgspec.Struct):
     elsewhere: tuple[str, ...] = ()
     verdict: str = ""
     reason: str = ""
+    phase: str = Phase.NORMAL.value
 
 
 class PendingAccount(msgspec.Struct):
@@ -117,6 +119,7 @@ WHY: Mapping[Reason, str] = MappingProxyType(
         " (defaultEndpointToHostAction: Drop)",
         Reason.NEIGHBOUR_DISCOVERY: "a workload always may send IPv6 neighbour discovery to its host",
         Reason.TUNNEL_FROM_WORKLOAD: "a workload may not send packets of a tunnel (VXLAN, IPIP)",
+        Reason.NO_VERDICT: "no rule of {endpoint} for this traffic decides, so calicod lets it pass",
         Reason.NO_ENDPOINT: "no endpoint judges it, so calicod lets it pass",
         Reason.FRAGMENT: "a fragment without ports, which no policy can judge",
     }
@@ -133,50 +136,44 @@ def account(steps: Iterable[Step], engine: LinearEngine, packet: Packet, decisio
     scribe = Scribe(engine, packet)
     for step in steps:
         scribe.write(step)
-    reached = {(stage.endpoint, stage.direction) for stage in scribe.stages}
+    reached = {(told.endpoint, told.direction, told.phase) for told in scribe.asked}
+    stages = [stage for way in scribe.ways for path in paths_of(way) for stage in path.stages]
     unasked = [
-        f"{stage.direction.value} of {endpoint_title(stage.endpoint)}"
-        for path in scribe.paths
-        for stage in path.stages
-        if (stage.endpoint, stage.direction.value) not in reached
+        f"{asked_for(stage.direction.value, stage.phase.value)} of {endpoint_title(stage.endpoint)}"
+        for stage in stages
+        if (stage.endpoint, stage.direction.value, stage.phase.value) not in reached
     ]
-    notes = unjudged_sides(scribe.paths, packet) + (homes(engine.ruleset) if decision.reason in HOMELESS else [])
-    return Account(scribe.stages, unasked, notes, why(decision, packet), pending_account(scribe, decision))
+    notes = unjudged_sides(scribe.ways, packet) + (homes(engine.ruleset) if decision.reason in HOMELESS else [])
+    return Account(scribe.asked, unasked, notes, why(decision, packet), pending_account(scribe))
 
 
-def pending_account(scribe: "Scribe", decision: Decision) -> PendingAccount | None:
-    """The account of the pending evaluation: why, says the last side with staged policies, if it is what counts.
-
-    Else another side does: the one that decides today, or one that today nobody asks, told by its hit.
-    """
-    if decision.pending is None:
+def pending_account(scribe: "Scribe") -> PendingAccount | None:
+    """The account of the pending evaluation."""
+    if scribe.would is None:
         return None
-    verdict, trace = decision.pending.verdict, decision.pending.trace
-    if scribe.would and scribe.would[-1].verdict is verdict:
-        reason = why(scribe.would[-1], scribe.packet, "first")
-    elif behind_number(trace) == behind_number(decision.trace):
-        reason = why(decision, scribe.packet)
-    else:
-        reason = f"{behind_number(trace)} says so"
-    return PendingAccount(verdict.value, reason, scribe.pending)
+    return PendingAccount(scribe.would.verdict.value, why(scribe.would, scribe.packet, "first"), scribe.pending)
 
 
-def behind_number(trace: tuple[str, ...]) -> str:
-    """The last hit string of a trace, without its number."""
-    return trace[-1].partition("|")[2] if trace else ""
+def asked_for(direction: str, phase: str) -> str:
+    """What an endpoint is asked for.
+
+    >>> asked_for("ingress", "normal"), asked_for("ingress", "preDNAT")
+    ('ingress', 'preDNAT ingress')
+    """
+    return direction if phase == Phase.NORMAL.value else f"{phase} {direction}"
 
 
-def unjudged_sides(paths: list[Path], packet: Packet) -> list[str]:
+def unjudged_sides(ways: list[Way], packet: Packet) -> list[str]:
     """The sides of a packet through a cluster that no endpoint answers for."""
-    if len(paths) < 2:  # noqa: PLR2004  a hook has one path, the cluster one for each side
+    if len(ways) < 2:  # noqa: PLR2004  a hook has one way, the cluster one for each side
         return []
     if packet.src == packet.dst:
         return [f"what {format_address(packet.src)} sends to itself is not judged"]
-    sides = ((paths[0], "sends", packet.src), (paths[1], "gets", packet.dst))
+    sides = ((ways[0], "sends", packet.src), (ways[1], "gets", packet.dst))
     return [
         f"no endpoint has the address {format_address(address)}, so nobody judges what it {does}"
-        for path, does, address in sides
-        if path is UNJUDGED
+        for way, does, address in sides
+        if way is NOBODY
     ]
 
 
@@ -209,18 +206,18 @@ class Scribe:
     def __init__(self, engine: LinearEngine, packet: Packet) -> None:
         self.engine = engine
         self.packet = packet
-        self.paths: list[Path] = []
+        self.ways: list[Way] = []
         self.asked: list[StageAccount] = []
         self.pending: list[StageAccount] = []
-        self.would: list[Decision] = []
+        self.would: Decision | None = None
         self.stages = self.asked
         self._policies: list[PolicyAccount] = []
 
     def write(self, step: Step) -> None:
         """One step."""
         match step:
-            case PathTaken(path):
-                self.paths.append(path)
+            case WayTaken(way):
+                self.ways.append(way)
             case StageBegun(stage):
                 self.begin(stage)
             case TierBegun(tier, asked):
@@ -243,7 +240,7 @@ class Scribe:
             case PendingBegun():
                 self.stages = self.pending
             case PendingEnded(would):
-                self.would.append(would)
+                self.would = would
                 self.stages = self.asked
 
     def begin(self, stage: Stage) -> None:
@@ -252,8 +249,9 @@ class Scribe:
         endpoint = next(
             e for e in (*ruleset.workloads, *ruleset.hosts) if (e.type, e.namespace, e.name) == key_of(stage.endpoint)
         )
+        direction, phase = stage.direction.value, stage.phase.value
         self.stages.append(
-            StageAccount(stage.endpoint, stage.direction.value, endpoint.labels, [], [], elsewhere(ruleset, stage))
+            StageAccount(stage.endpoint, direction, endpoint.labels, [], [], elsewhere(ruleset, stage), phase=phase)
         )
 
     def ask(self, policy: CompiledPolicy) -> None:
@@ -274,7 +272,7 @@ class Scribe:
 
 
 def elsewhere(ruleset: RuleSet, stage: Stage) -> tuple[str, ...]:
-    """The policies that the endpoint does not run in this direction."""
+    """The policies that the endpoint does not run in this direction and phase."""
     program = ruleset.programs[stage.program]
     own = {index for tier in program.tiers for index in tier.policies}
     return tuple(

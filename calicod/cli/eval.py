@@ -27,7 +27,7 @@ from calicod.cli.judging import (
 from calicod.datastore.paths import STDIN
 from calicod.engine.bitmap import BitmapEngine
 from calicod.model.decision import Decision
-from calicod.model.hook import Hook
+from calicod.model.hook import ENTERING, LEAVING, Hook
 from calicod.model.network import V4_LENGTH, parse_address
 from calicod.model.protocol import ICMP, ICMPV6, protocol_name
 from calicod.packet.value import Packet
@@ -37,10 +37,6 @@ BATCH = 512
 MEMO = 65536
 ABSENT = -1
 
-ENTERING = frozenset({Hook.INPUT, Hook.PREROUTING, Hook.RAW_PREROUTING})
-"""Hooks at which nothing is known of the way out."""
-LEAVING = frozenset({Hook.OUTPUT, Hook.RAW_OUTPUT})
-"""Hooks that a packet reaches from this host itself."""
 OWN_ICMP = MappingProxyType({4: ICMP, 6: ICMPV6})
 
 PortNumber = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -163,8 +159,8 @@ def in_cluster(engine: BitmapEngine) -> Callable[[GivenPacket], Decision]:
 
 
 def on_node(engine: BitmapEngine) -> Callable[[GivenPacket], Decision]:
-    """Judges a packet at its hook. The function raises ValueError."""
-    make, decide = maker(), engine.decide
+    """Judges a packet on its way to its hook and past it. The function raises ValueError."""
+    make, decide = maker(), engine.decide_way
 
     def judge(given: GivenPacket) -> Decision:
         hook, entering, leaving = given.hook, given.in_, given.out

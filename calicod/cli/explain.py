@@ -32,7 +32,7 @@ from calicod.model.verdict import Reason, Verdict
 from calicod.packet.value import Packet
 from calicod.ruleset.program import RuleSet
 
-HOOKS = {hook.value: hook for hook in (Hook.INPUT, Hook.OUTPUT, Hook.FORWARD)}
+HOOKS = {hook.value: hook for hook in Hook}
 ECHO_REQUEST = {ICMP: 8, ICMPV6: 128}
 EPHEMERAL = 49152
 """A source port as clients have it."""
@@ -254,7 +254,7 @@ def decide(engine: LinearEngine, packet: Packet, way: Passage) -> Decision:
     """The decision at the hook, or through the cluster."""
     if way.hook is None:
         return engine.decide_cluster(packet)
-    return engine.decide(packet, way.hook, way.in_interface, way.out_interface)
+    return engine.decide_way(packet, way.hook, way.in_interface, way.out_interface)
 
 
 def lines(told: Told, decision: Decision, found: Account) -> Iterator[Line]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from calicod.cli.judging import Judging, nodes_of, present
-from calicod.model.hook import Hook
+from calicod.model.hook import ENTERING, LEAVING, Hook
 from calicod.model.interface import Interface
 from calicod.model.network import format_address
 from calicod.resources.snapshot import Snapshot
@@ -85,9 +85,9 @@ def passage(judging: Judging, ruleset: RuleSet, given: Given) -> Passage:
         return Passage(assumed=(f"the whole cluster (--cluster): {sides}; to choose, give --hook, --in and --out",))
     nic = outward(ruleset, interfaces)
     entering = leaving = ""
-    if hook is not Hook.OUTPUT:
+    if hook not in LEAVING:
         entering = given.in_interface or interface_towards(source, destination, nic)
-    if hook is not Hook.INPUT:
+    if hook not in ENTERING:
         leaving = given.out_interface or interface_towards(destination, source, nic)
     guesses = [f"hook {hook.value}"] if given.hook is None else []
     guesses += [f"in {entering}"] if entering != given.in_interface else []

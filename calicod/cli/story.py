@@ -14,6 +14,7 @@ from calicod.cli.account import (
     RuleAccount,
     StageAccount,
     TierAccount,
+    asked_for,
     endpoint_title,
     place,
     policy_title,
@@ -32,6 +33,9 @@ EFFECTS = {
     "Log": ("matches: logged, goes on", GOOD),
     "Pass": ("matches: passed on", GOOD),
 }
+
+
+UNDECIDED = "no-verdict"
 
 
 def story(account: Account) -> Iterator[Line]:
@@ -68,12 +72,15 @@ def pending_story(account: Account, verdict: str) -> Iterator[Line]:
 def stage_lines(number: int, stage: StageAccount) -> Iterator[Line]:
     """One endpoint."""
     outcome, style = OUTCOMES[stage.verdict]
-    title = f"{number}. {stage.direction} of {endpoint_title(stage.endpoint)}: "
+    asked = asked_for(stage.direction, stage.phase)
+    title = f"{number}. {asked} of {endpoint_title(stage.endpoint)}: "
+    if stage.reason == UNDECIDED:
+        outcome, style = "left to what comes next", QUIET
     yield ((title, HEAD), (outcome, style), (f" ({stage.reason})", QUIET))
     labels = ", ".join(f"{key}={value}" for key, value in sorted(stage.labels.items()))
     yield ((f"   labels: {labels or 'none'}", QUIET),)
     if not stage.tiers:
-        yield ((f"   no policy applies to it for {stage.direction}", ""),)
+        yield ((f"   no policy applies to it for {asked}", ""),)
     for tier in stage.tiers:
         yield from tier_lines(tier)
     for profile in stage.profiles:
@@ -82,7 +89,7 @@ def stage_lines(number: int, stage: StageAccount) -> Iterator[Line]:
         said = "none of its profiles allows it" if stage.profiles else "it has no profile that could allow it"
         yield ((f"   {said}: ", ""), ("deny", BAD))
     if stage.elsewhere:
-        yield ((f"   not for this endpoint and {stage.direction}: {shortened(stage.elsewhere)}", QUIET),)
+        yield ((f"   not for this endpoint and {asked}: {shortened(stage.elsewhere)}", QUIET),)
 
 
 def tier_lines(tier: TierAccount) -> Iterator[Line]:

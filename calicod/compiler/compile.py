@@ -15,7 +15,7 @@ from calicod.compiler.lints.scene import Scene
 from calicod.compiler.memory import Memo
 from calicod.compiler.order import tiers_in_order
 from calicod.compiler.population import Census, Packed, Population, census
-from calicod.compiler.programs import Planner
+from calicod.compiler.programs import Planner, phases_of
 from calicod.compiler.settings import first_prefix, in_force, settings, spoofing_allowed
 from calicod.errors import Diagnostic
 from calicod.resources.kinds import Policy, Profile, WorkloadEndpoint, identity
@@ -109,7 +109,8 @@ def _profiles(
 
 def _local(subject: Subject, position: int, planner: Planner, places: dict[str, int]) -> LocalEndpoint:
     endpoint = subject.endpoint
-    ingress, egress = planner.programs_of(position, tuple(places[name] for name in endpoint.profiles))
+    profiles = tuple(places[name] for name in endpoint.profiles)
+    programs = planner.programs_of(position, profiles, phases_of(endpoint))
     if isinstance(endpoint, WorkloadEndpoint):
         addresses, spoofed = endpoint.ip_networks, endpoint.allow_spoofed_source_prefixes
     else:
@@ -121,8 +122,7 @@ def _local(subject: Subject, position: int, planner: Planner, places: dict[str, 
         labels=subject.labels,
         interface=endpoint.interface_name,
         addresses=addresses,
-        ingress=ingress,
-        egress=egress,
         spoofed_prefixes=spoofed,
         place=endpoint.place,
+        **msgspec.structs.asdict(programs),
     )

@@ -12,6 +12,7 @@ from calicod.compiler.lints.reach import governed_hosts, idle_policies, idle_rul
 from calicod.compiler.lints.scene import Scene
 from calicod.compiler.lints.services import services_without_slices
 from calicod.compiler.lints.ties import ties
+from calicod.compiler.lints.untracked import untracked_everywhere
 from calicod.compiler.settings import CLUSTER_WIDE, OF_NODE, in_force, labels_of, prefixes
 from calicod.errors import Diagnostic
 from calicod.resources.kinds import WorkloadEndpoint
@@ -126,4 +127,5 @@ LINTS: tuple[Lint, ...] = (
     matched_hosts,
     ties,
     services_without_slices,
+    untracked_everywhere,
 )

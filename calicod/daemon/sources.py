@@ -1,7 +1,8 @@
 """From the policy sources to a RuleSet: read, keep the last good, compile; and what came of it.
 
 Law: a resource that became invalid keeps its last good version in force, told in every answer (D31); one that never was
-valid is absent. Reading never changes what is enforced: the caller decides.
+valid is absent; one that cannot be enforced yet counts as invalid. Reading never changes what is enforced: the caller
+decides.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from calicod.compiler.compile import Memory, compile
+from calicod.daemon.refusals import enforceable, refuse
 from calicod.datastore.files import Files
 from calicod.datastore.lastgood import LastGood
 from calicod.errors import Diagnostic, Severity
@@ -41,15 +43,16 @@ class Sources:
 
     def read(self) -> Reading:
         """Reads and compiles everything once; blocking, so call it in a thread. Raises CalicodError."""
-        merged = self.last_good.merge(self.files.read())
-        compilation = compile(snapshot(merged.resources), self.node, self._memory)
+        merged = self.last_good.merge(refuse(self.files.read()))
+        resources = enforceable(merged.resources)  # what another version has left may be more than this one enforces
+        compilation = compile(snapshot(resources), self.node, self._memory)
         findings = (*merged.diagnostics, *compilation.diagnostics)
         return Reading(
             ruleset=compilation.ruleset,
-            resources=len(merged.resources),
+            resources=len(resources),
             rejected=tuple(d for d in findings if d.severity is Severity.ERROR),
             warnings=tuple(d for d in findings if d.severity is Severity.WARNING),
-            kept=merged.kept,
+            kept=enforceable(merged.kept),
         )
 
 

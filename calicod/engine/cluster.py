@@ -1,54 +1,54 @@
 """A packet's way through a whole cluster, where every endpoint is local to somebody.
 
 Law: endpoints are found by address alone, workloads before hosts; of several with one address the first counts. What an
-endpoint sends to itself never leaves it and is not judged.
+endpoint sends to itself never leaves it and is not judged. A host endpoint judges only what its own host sends and
+gets: by which interfaces the packets of others pass is not known.
 """
 
 from msgspec.structs import replace
 
-from calicod.engine.path import UNJUDGED, Path, egress, ingress, into_host, open_path, out_of_host
-from calicod.engine.pending import chained, joined
+from calicod.engine.path import NOT_JUDGED, Path, egress, ingress, open_path
+from calicod.engine.pending import chained
+from calicod.engine.way import NOBODY, Leg, Way, arriving_at_host, leaving_host
 from calicod.model.decision import Decision
-from calicod.model.verdict import Verdict
+from calicod.model.verdict import Reason, Verdict
 from calicod.packet.value import Packet
 from calicod.ruleset.program import LocalEndpoint, RuleSet
 
 
 class Cluster:
-    """The paths of all endpoints, by address."""
+    """The ways of all endpoints, by address."""
 
     def __init__(self, ruleset: RuleSet) -> None:
-        self.leaving: dict[bytes, Path] = {}
-        self.arriving: dict[bytes, Path] = {}
+        self.leaving: dict[bytes, Way] = {}
+        self.arriving: dict[bytes, Way] = {}
         for workload in ruleset.workloads:
             self._add(
                 workload,
-                open_path(Path(stages=(egress(workload),), from_workload=True)),
-                open_path(Path(stages=(ingress(workload),))),
+                Leg(open_path(Path(stages=(egress(workload),), from_workload=True))),
+                Leg(open_path(Path(stages=(ingress(workload),)))),
             )
         for host in ruleset.hosts:
-            self._add(host, out_of_host(ruleset, host), into_host(ruleset, host))
+            self._add(host, leaving_host(ruleset, host), arriving_at_host(ruleset, host))
 
-    def _add(self, endpoint: LocalEndpoint, out: Path, into: Path) -> None:
+    def _add(self, endpoint: LocalEndpoint, out: Leg, into: Leg) -> None:
+        leaving, arriving = (out,), (into,)
         for address in endpoint.addresses:
-            self.leaving.setdefault(address, out)
-            self.arriving.setdefault(address, into)
+            self.leaving.setdefault(address, leaving)
+            self.arriving.setdefault(address, arriving)
 
-    def paths(self, packet: Packet) -> tuple[Path, Path]:
-        """The egress path of the source and the ingress path of the destination."""
+    def ways(self, packet: Packet) -> tuple[Way, Way]:
+        """The way out of the source and the way into the destination."""
         if packet.src == packet.dst:
-            return UNJUDGED, UNJUDGED
-        return self.leaving.get(packet.src, UNJUDGED), self.arriving.get(packet.dst, UNJUDGED)
+            return NOBODY, NOBODY
+        return self.leaving.get(packet.src, NOBODY), self.arriving.get(packet.dst, NOBODY)
 
 
 def join(first: Decision, second: Decision) -> Decision:
-    """The decision of both sides: the first denial, else the second, told with the way through both."""
-    if second is UNJUDGED.fixed:
+    """The decision of two paths in turn: the first denial, else the last verdict, told with the way through both."""
+    if first.verdict is not Verdict.ACCEPT or second is NOT_JUDGED:
         return first
-    if first is UNJUDGED.fixed:
+    if first is NOT_JUDGED:
         return second
-    pending = joined(first, second)
-    if first.verdict is not Verdict.ACCEPT:
-        return first if pending == first.pending else replace(first, pending=pending)
-    trace, logged = chained(first.trace, second.trace), (*first.logged, *second.logged)
-    return replace(second, trace=trace, logged=logged, pending=pending)
+    told = first if second.reason is Reason.NO_VERDICT else second
+    return replace(told, trace=chained(first.trace, second.trace), logged=(*first.logged, *second.logged))

@@ -1,13 +1,23 @@
 """A program as one list of rules, tiers and profiles and all: bit n is entry n.
 
 Law: every tier that has policies to ask ends in an entry that always matches, and so does the list: a packet always
-finds a lowest bit. A Pass goes on behind its tier's last entry, a profile's behind the profile.
+finds a lowest bit. A Pass goes on behind its tier's last entry, a profile's behind the profile. The list's own end
+denies, or leaves it undecided.
 """
 
 import msgspec
 
 from calicod.engine.pending import blamed, participants
-from calicod.engine.result import DEFAULT_ACTION, NO_PROFILE, Result, decided, default_reference, hit, rule_reference
+from calicod.engine.result import (
+    DEFAULT_ACTION,
+    NO_PROFILE,
+    Result,
+    decided,
+    default_reference,
+    hit,
+    rule_reference,
+    undecided,
+)
 from calicod.model.action import Action
 from calicod.model.hook import Direction
 from calicod.model.verdict import Reason, Verdict
@@ -15,10 +25,11 @@ from calicod.ruleset.program import CompiledPolicy, CompiledRule, Program, RuleS
 
 TIER_END = CompiledRule(action=Action.DENY, index=DEFAULT_ACTION)
 TIER_PASS = CompiledRule(action=Action.PASS, index=DEFAULT_ACTION)
+UNDECIDED = CompiledRule(action=Action.ALLOW, index=DEFAULT_ACTION)
 
 
 class Flat(msgspec.Struct, frozen=True):
-    """`rules` and their `policies` (None: no profile matched) by bit; `onwards`: where a Pass entry goes on."""
+    """`rules` and their `policies` (None: the end of the list) by bit; `onwards`: where a Pass entry goes on."""
 
     rules: tuple[CompiledRule, ...]
     policies: tuple[CompiledPolicy | None, ...]
@@ -51,6 +62,8 @@ class Flat(msgspec.Struct, frozen=True):
             else:
                 hits.append(hit(policy, "pass", rule.index))
         policy, rule = self.policies[way[-1]], self.rules[way[-1]]
+        if rule is UNDECIDED:
+            return undecided(tuple(hits), tuple(logged))
         if policy is None:
             return Result(Verdict.DROP, Reason.NO_PROFILE, None, (*hits, NO_PROFILE), tuple(logged))
         if rule is TIER_END:
@@ -78,7 +91,7 @@ def flatten(ruleset: RuleSet, program: Program, direction: Direction, *, pending
         rules = rules_of(profile, direction)
         onwards = len(entries) + len(rules)
         entries += [(rule, profile, onwards) for rule in rules]
-    entries.append((TIER_END, None, 0))
+    entries.append((UNDECIDED if program.open_ended else TIER_END, None, 0))
     return Flat(tuple(e[0] for e in entries), tuple(e[1] for e in entries), tuple(e[2] for e in entries))
 
 

@@ -7,22 +7,34 @@ In record mode (`note`) each step is told as it is done; the Decision is the sam
 from collections.abc import Iterable
 
 from calicod.engine.cluster import Cluster, join
-from calicod.engine.path import Path, Stage, exempt, exempted, find
-from calicod.engine.pending import blamed, foretold, has_staged, participants, pending_of
+from calicod.engine.path import NOT_JUDGED, Path, Stage, exempt, exempted
+from calicod.engine.pending import blamed, enforced_only, foretold, has_staged, is_told, participants
 from calicod.engine.record import (
     Note,
-    PathTaken,
     PendingBegun,
     PendingEnded,
     PolicyAsked,
     RuleTried,
     StageBegun,
     StageEnded,
+    Step,
     TierBegun,
     TierEnded,
+    WayTaken,
     unheard,
 )
-from calicod.engine.result import DOWN, NO_PROFILE, Result, combine, decided, default_reference, hit, rule_reference
+from calicod.engine.result import (
+    DOWN,
+    NO_PROFILE,
+    Result,
+    combine,
+    decided,
+    default_reference,
+    hit,
+    rule_reference,
+    undecided,
+)
+from calicod.engine.way import Leg, Way, at, paths_of, up_to
 from calicod.fields.sets import Sets
 from calicod.fields.table import FIELDS
 from calicod.model.action import Action
@@ -40,51 +52,76 @@ class LinearEngine:
 
     def __init__(self, ruleset: RuleSet, interfaces: Iterable[Interface], note: Note = unheard) -> None:
         self.ruleset = ruleset
+        self.enforced = enforced_only(ruleset)
         self.note = note
         self.sets = Sets(ruleset.ip_sets)
         self.topology = resolve(ruleset, interfaces)
 
     def decide(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
-        """The decision for a packet at a hook; interfaces by name, "" where the hook has none."""
-        path = find(self.ruleset, self.topology, hook, in_interface, out_interface)
-        self.note(PathTaken(path))
-        return self.along(path, packet, self.note, self.note)
+        """The decision for a packet at a hook alone; interfaces by name, "" where the hook has none."""
+        place = (self.topology, hook, in_interface, out_interface)
+        return self.take([at(self.enforced, *place)], [at(self.ruleset, *place)], packet)
+
+    def decide_way(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
+        """The decision for a packet on its whole way to a hook and past it."""
+        place = (self.topology, hook, in_interface, out_interface)
+        return self.take([up_to(self.enforced, *place)], [up_to(self.ruleset, *place)], packet)
 
     def decide_cluster(self, packet: Packet) -> Decision:
-        """The decision of the whole cluster: egress of the source's endpoint, then ingress of the destination's."""
-        leaving, arriving = Cluster(self.ruleset).paths(packet)
-        self.note(PathTaken(leaving))
-        self.note(PathTaken(arriving))
-        first = self.along(leaving, packet, self.note, self.note)
-        # A side that a packet does not get to is not told of: it may be got to only if staged policies were enforced.
-        asked = self.note if first.verdict is Verdict.ACCEPT else unheard
-        foreseen = self.note if pending_of(first).verdict is Verdict.ACCEPT else unheard
-        return join(first, self.along(arriving, packet, asked, foreseen))
+        """The decision of the whole cluster: out of the source's endpoint, then into the destination's."""
+        return self.take(Cluster(self.enforced).ways(packet), Cluster(self.ruleset).ways(packet), packet)
 
-    def along(self, path: Path, packet: Packet, note: Note, foresee: Note) -> Decision:
-        """Stage after stage, until one denies; then the same as if the staged policies on the way were enforced.
+    def take(self, ways: Iterable[Way], would: Iterable[Way], packet: Packet) -> Decision:
+        """The decision of ways in turn, and what it would be if the staged policies on the way were enforced."""
+        for way in ways:
+            self.note(WayTaken(way))
+        decision = self.pass_way([leg for way in ways for leg in way], packet, pending=False)
+        legs = [leg for way in would for leg in way]
+        staged = [path for path in paths_of(legs) if has_staged(self.ruleset, path)]
+        if not staged:
+            return decision
+        noted: list[Step] = []
+        self.note, note = noted.append, self.note
+        foreseen = self.pass_way(legs, packet, pending=True)
+        self.note = note
+        if not is_told(self.ruleset, staged, packet, (decision.verdict, foreseen.verdict)):
+            return decision
+        for step in (PendingBegun(), *noted, PendingEnded(foreseen)):
+            note(step)
+        return foretold(decision, foreseen)
 
-        Both are told of each its own way.
-        """
+    def pass_way(self, legs: Iterable[Leg], packet: Packet, *, pending: bool) -> Decision:
+        """Leg after leg, until one denies; `pending`: as if staged policies were enforced."""
+        told = NOT_JUDGED
+        for leg in legs:
+            told = join(told, self.pass_leg(leg, packet, pending=pending))
+            if told.verdict is not Verdict.ACCEPT:
+                break
+        return told
+
+    def pass_leg(self, leg: Leg, packet: Packet, *, pending: bool) -> Decision:
+        """Early paths until one denies, or a rule of one allows and spares the packet what comes behind (4.8)."""
+        told = NOT_JUDGED
+        for path in leg.early:
+            early = self.along(path, packet, pending=pending)
+            told = join(told, early)
+            if early.verdict is not Verdict.ACCEPT:
+                return told
+            if early.reason is Reason.RULE:
+                return join(told, self.along(leg.spared, packet, pending=pending))
+        return join(told, self.along(leg.path, packet, pending=pending))
+
+    def along(self, path: Path, packet: Packet, *, pending: bool) -> Decision:
+        """Stage after stage, until one denies."""
         if path.fixed is not None:
             return path.fixed
         reason = exempt(path, packet, self.ruleset)
         if reason is not None:
             return exempted(path, reason)
-        decision = self.through(path, packet, note, pending=False)
-        if not has_staged(self.ruleset, path):
-            return decision
-        foresee(PendingBegun())
-        would = self.through(path, packet, foresee, pending=True)
-        foresee(PendingEnded(would))
-        return foretold(decision, would)
-
-    def through(self, path: Path, packet: Packet, note: Note, *, pending: bool) -> Decision:
-        """Stage after stage, until one denies; `pending`: as if staged policies were enforced."""
         results: list[Result] = []
         for stage in path.stages:
-            results.append(Walk(self, stage, packet, note, pending=pending).run())
-            note(StageEnded(results[-1]))
+            results.append(Walk(self, stage, packet, pending=pending).run())
+            self.note(StageEnded(results[-1]))
             if results[-1].verdict is not Verdict.ACCEPT:
                 break
         return combine(path, results)
@@ -93,18 +130,18 @@ class LinearEngine:
 class Walk:
     """One packet through one stage, with the hits and Log rules on the way."""
 
-    def __init__(self, engine: LinearEngine, stage: Stage, packet: Packet, note: Note, *, pending: bool) -> None:
+    def __init__(self, engine: LinearEngine, stage: Stage, packet: Packet, *, pending: bool) -> None:
         self.ruleset = engine.ruleset
         self.sets = engine.sets
         self.stage = stage
         self.packet = packet
-        self.note = note
+        self.note = engine.note
         self.pending = pending
         self.hits: list[str] = []
         self.logged: list[PolicyReference] = []
 
     def run(self) -> Result:
-        """Tiers in order, then profiles in order, then deny; an endpoint that is down refuses before all that."""
+        """Tiers, then profiles, in order, then deny or nothing; an endpoint that is down refuses before all that."""
         self.note(StageBegun(self.stage))
         if not self.stage.active:
             return DOWN
@@ -118,6 +155,8 @@ class Walk:
             rule = self.first_match(profile)
             if rule is not None and rule.action is not Action.PASS:
                 return decided(profile, rule, tuple(self.hits), tuple(self.logged))
+        if program.open_ended:
+            return undecided(tuple(self.hits), tuple(self.logged))
         return Result(Verdict.DROP, Reason.NO_PROFILE, None, (*self.hits, NO_PROFILE), tuple(self.logged))
 
     def try_tier(self, tier: TierStep) -> Result | None:

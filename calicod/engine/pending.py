@@ -1,16 +1,26 @@
 """What would be decided if the staged policies were enforced (semantics 1.5, 6.3).
 
-Law: pending never bears on the verdict. It is told where staged policies take part in the path and policy was asked, so
-not of what is exempt, nor of an endpoint that is down. Then each stage of the path is evaluated once more, with staged
-policies as enforced ones, whatever the enforced stages came to.
+Law: pending never bears on the verdict. It is told where staged policies take part in a path of the way and policy was
+asked there, so not of what is exempt, nor of an endpoint that is down. It is the whole way, evaluated once more with
+staged policies as enforced ones, whatever the enforced ones came to.
 """
+
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from calicod.engine.path import Path
+from calicod.engine.path import Path, exempt
 from calicod.model.decision import Decision, Pending
 from calicod.model.verdict import Verdict
-from calicod.ruleset.program import CompiledPolicy, RuleSet, TierStep
+from calicod.packet.value import Packet
+from calicod.ruleset.program import (
+    NO_PROGRAM,
+    SPECIAL_PROGRAMS,
+    CompiledPolicy,
+    LocalEndpoint,
+    RuleSet,
+    TierStep,
+)
 
 
 def has_staged(ruleset: RuleSet, path: Path) -> bool:
@@ -35,19 +45,32 @@ def foretold(decision: Decision, would: Decision) -> Decision:
     return replace(decision, pending=Pending(would.verdict, would.trace))
 
 
-def pending_of(decision: Decision) -> Pending:
-    """What would be; without staged policies it is what is."""
-    return decision.pending or Pending(decision.verdict, decision.trace)
+def is_told(ruleset: RuleSet, staged: Iterable[Path], packet: Packet, verdicts: tuple[Verdict, Verdict]) -> bool:
+    """Whether a path with staged policies asks policy about the packet; or without a rule the verdict would differ.
+
+    The latter is a fragment in a phase that has staged policies alone.
+    """
+    return verdicts[0] is not verdicts[1] or any(exempt(path, packet, ruleset) is None for path in staged)
 
 
-def joined(first: Decision, second: Decision) -> Pending | None:
-    """What would be of a packet through both sides of a cluster: told if either side tells it."""
-    if first.pending is None and second.pending is None:
-        return None
-    leaving, arriving = pending_of(first), pending_of(second)
-    if leaving.verdict is not Verdict.ACCEPT:
-        return leaving
-    return Pending(arriving.verdict, chained(leaving.trace, arriving.trace))
+def enforced_only(ruleset: RuleSet) -> RuleSet:
+    """The same, in which nobody is asked in a phase for which there are staged policies alone.
+
+    Else they would take part in what needs no rule: which of two host endpoints judges, and what becomes of fragments.
+    """
+    hosts = tuple(_enforced(ruleset, host) for host in ruleset.hosts)
+    return ruleset if hosts == ruleset.hosts else replace(ruleset, hosts=hosts)
+
+
+def _enforced(ruleset: RuleSet, host: LocalEndpoint) -> LocalEndpoint:
+    idle = {name: NO_PROGRAM for name in SPECIAL_PROGRAMS if _is_staged(ruleset, getattr(host, name))}
+    return replace(host, **idle) if idle else host
+
+
+def _is_staged(ruleset: RuleSet, program: int) -> bool:
+    if program == NO_PROGRAM:
+        return False
+    return all(ruleset.policies[i].staged for tier in ruleset.programs[program].tiers for i in tier.policies)
 
 
 def chained(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,17 +7,18 @@ from collections.abc import Callable
 
 import msgspec
 
-from calicod.engine.path import Path, Stage
+from calicod.engine.path import Stage
 from calicod.engine.result import Result
+from calicod.engine.way import Way
 from calicod.fields.field import Field
 from calicod.model.decision import Decision
 from calicod.ruleset.program import CompiledPolicy, CompiledRule, TierStep
 
 
-class PathTaken(msgspec.Struct, frozen=True):
-    """The endpoints that the packet has to pass, or the answer to every packet there."""
+class WayTaken(msgspec.Struct, frozen=True):
+    """The endpoints that the packet has to pass, or the answers to every packet there."""
 
-    path: Path
+    way: Way
 
 
 class StageBegun(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ class TierEnded(msgspec.Struct, frozen=True):
 
 
 class PendingBegun(msgspec.Struct, frozen=True):
-    """What the staged policies of the path would do comes next: stages, tiers and rules as if they were enforced."""
+    """What the staged policies of the way would do comes next: stages, tiers and rules as if they were enforced."""
 
 
 class PendingEnded(msgspec.Struct, frozen=True):
@@ -70,7 +71,7 @@ class PendingEnded(msgspec.Struct, frozen=True):
 
 
 Step = (
-    PathTaken | StageBegun | TierBegun | PolicyAsked | RuleTried | TierEnded | StageEnded | PendingBegun | PendingEnded
+    WayTaken | StageBegun | TierBegun | PolicyAsked | RuleTried | TierEnded | StageEnded | PendingBegun | PendingEnded
 )
 Note = Callable[[Step], None]
 

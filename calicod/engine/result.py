@@ -1,7 +1,7 @@
 """What one stage came to, and how the results of all stages become the Decision.
 
-Law: the first stage that denies decides, else the last one (D18). Hit strings are numbered through over all stages
-(semantics 6.3).
+Law: the first stage that denies decides, else the last one that comes to a verdict (D18). Hit strings are numbered
+through over all stages (semantics 6.3).
 """
 
 from collections.abc import Sequence
@@ -81,10 +81,16 @@ def decided(
     )
 
 
+def undecided(hits: tuple[str, ...], logged: tuple[PolicyReference, ...]) -> Result:
+    """Nobody decided in a phase that leaves it to the next (semantics 4.8, 4.10)."""
+    return Result(Verdict.ACCEPT, Reason.NO_VERDICT, None, hits, logged)
+
+
 def combine(path: Path, results: Sequence[Result]) -> Decision:
     """The Decision of a path from the results of the stages that were run."""
-    last = results[-1]
-    stage: Stage = path.stages[len(results) - 1]
+    index = deciding(results)
+    last = results[index]
+    stage: Stage = path.stages[index]
     verdict, reason, policy = last.verdict, last.reason, last.policy
     if path.closing is not None and verdict is Verdict.ACCEPT:
         verdict, reason, policy = Verdict.DROP, path.closing, None  # the rule that allowed did not decide
@@ -98,3 +104,11 @@ def combine(path: Path, results: Sequence[Result]) -> Decision:
         reporter=stage.reporter,
         endpoint=stage.endpoint,
     )
+
+
+def deciding(results: Sequence[Result]) -> int:
+    """The last stage that came to a verdict; without one the last."""
+    for index in range(len(results) - 1, -1, -1):
+        if results[index].reason is not Reason.NO_VERDICT:
+            return index
+    return len(results) - 1

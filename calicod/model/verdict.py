@@ -26,6 +26,7 @@ class Reason(Enum):
     NEIGHBOUR_DISCOVERY = "neighbour-discovery"
     TUNNEL_FROM_WORKLOAD = "tunnel-from-workload"
     NO_ENDPOINT = "no-endpoint"
+    NO_VERDICT = "no-verdict"
     FRAGMENT = "fragment"
     MALFORMED = "malformed"
     FAILURE = "failure"

@@ -86,7 +86,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="res
     """A policy of any kind (`kind`), enforced or staged; `order` None is last.
 
     `governs_ingress`, `governs_egress`: the effective `types` (semantics 1.4, by rule count). `staged_action`: what
-    becomes of a staged policy, "" for an enforced one.
+    becomes of a staged policy, "" for an enforced one. The last three say for which traffic of host endpoints it is
+    (semantics 1.3); the first of them goes with both others.
     """
 
     kind: str
@@ -101,6 +102,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="res
     ingress: tuple[Rule, ...] = ()
     egress: tuple[Rule, ...] = ()
     staged_action: str = ""
+    apply_on_forward: bool = False
+    pre_dnat: bool = False
+    do_not_track: bool = False
     place: Place = NOWHERE
 
     @property

@@ -1,6 +1,6 @@
 """NetworkPolicy and GlobalNetworkPolicy, and what their staged kinds share with them (semantics 1.2 to 1.4).
 
-Law: the effective `types` follow the number of rules (D13). What calicod cannot enforce yet is refused, never ignored.
+Law: the effective `types` follow the number of rules (D13). What the daemon cannot enforce yet is told, never ignored.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from calicod.resources.scalars import boolean, choice, number, quoted
 from calicod.resources.selectors import selector
 from calicod.resources.shapes import list_shape, shape_of, shaped, words
 from calicod.resources.table import Field, Fields, find, items, mapping, read
+from calicod.resources.unenforced import unenforced
 
 TYPES = ("Ingress", "Egress")
 _TYPE = choice(TYPES, "P006")
@@ -72,12 +73,6 @@ _MISPLACED = {
 }
 _GLOBAL_ONLY = {field: f"only a GlobalNetworkPolicy has {field}" for field in GLOBAL if field not in NAMESPACED}
 
-_NOT_YET = {
-    "apply_on_forward": ("applyOnForward", "N004", "leave it out: hosts judge no forwarded traffic yet"),
-    "pre_dnat": ("preDNAT", "N005", "leave it out, and name destinations as they are after DNAT"),
-    "do_not_track": ("doNotTrack", "N006", "leave it out: every connection is tracked"),
-}
-
 
 @shaped(lambda: mapping(NAMESPACED))
 def network_policy(spec: Mapping, metadata: Metadata, report: Report) -> Policy:
@@ -97,13 +92,13 @@ def namespaced(spec: Mapping, fields: Fields, kind: str, metadata: Metadata, rep
 
 
 def of_cluster(spec: Mapping, fields: Fields, kind: str, metadata: Metadata, report: Report) -> Policy:
-    """A policy of the whole cluster; what only host endpoints know is not supported yet."""
+    """A policy of the whole cluster, enforced or staged."""
     values = read(spec, fields, report, _MISPLACED)
     _check_stages(values, spec, report)
-    for attribute, (field, code, hint) in _NOT_YET.items():
-        if values.pop(attribute, False):
-            report.error(code, find(spec, field) or spec, f"{field}: true is not supported yet", hint=hint)
-    return _policy(values, kind, metadata, report)
+    policy = _policy(values, kind, metadata, report)
+    for found in unenforced(policy):
+        report.warning(found.code, find(spec, found.field) or spec, found.message, hint=found.hint)
+    return policy
 
 
 def _policy(values: dict[str, object], kind: str, metadata: Metadata, report: Report) -> Policy:

@@ -15,6 +15,8 @@ __all__ = [
     "BOTH_FAMILIES",
     "FAMILY_4",
     "FAMILY_6",
+    "NO_PROGRAM",
+    "SPECIAL_PROGRAMS",
     "CompiledPolicy",
     "CompiledRule",
     "HostSettings",
@@ -52,18 +54,27 @@ class TierStep(msgspec.Struct, frozen=True):
 class Program(msgspec.Struct, frozen=True):
     """What one endpoint runs for one direction: tiers in order, then profiles in order (semantics 4.4).
 
-    Programs are shared by all endpoints that run the same.
+    `open_ended`: what nobody decides goes on undecided instead of being denied. Programs are shared by all endpoints
+    that run the same.
     """
 
     tiers: tuple[TierStep, ...]
     profiles: tuple[int, ...]
+    open_ended: bool = False
+
+
+NO_PROGRAM = -1
+"""No policy takes part: nobody is asked."""
+SPECIAL_PROGRAMS = ("forward_ingress", "forward_egress", "pre_dnat", "untracked_ingress", "untracked_egress")
+"""The attributes of LocalEndpoint that may be NO_PROGRAM."""
 
 
 class LocalEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint with its programs; `ingress`, `egress` index `RuleSet.programs`.
 
     `interface`: exact name; "" or "*" only for host endpoints. `addresses`: ipNetworks or expectedIPs.
-    `spoofed_prefixes`: sources it may use besides its own (own interface id, semantics 4.6).
+    `spoofed_prefixes`: sources it may use besides its own (own interface id, semantics 4.6). The programs with a
+    default are those of a host endpoint for what is not its own connections (semantics 4.2).
     """
 
     type: str
@@ -74,6 +85,11 @@ class LocalEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     addresses: tuple[bytes, ...] = ()
     ingress: int
     egress: int
+    forward_ingress: int = NO_PROGRAM
+    forward_egress: int = NO_PROGRAM
+    pre_dnat: int = NO_PROGRAM
+    untracked_ingress: int = NO_PROGRAM
+    untracked_egress: int = NO_PROGRAM
     active: bool = True
     spoofed_prefixes: tuple[Network, ...] = ()
     place: Place = NOWHERE

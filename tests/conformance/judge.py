@@ -99,4 +99,4 @@ class Judge:
     def _decide(self, engine: LinearEngine | BitmapEngine, fields: Mapping[str, Any]) -> Decision:
         if self._cluster:
             return engine.decide_cluster(packet(fields))
-        return engine.decide(packet(fields), Hook(fields["hook"]), fields.get("in", ""), fields.get("out", ""))
+        return engine.decide_way(packet(fields), Hook(fields["hook"]), fields.get("in", ""), fields.get("out", ""))

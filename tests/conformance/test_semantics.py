@@ -29,14 +29,6 @@ CASES = cases()
 JUDGED = [case for case in CASES if "packets" in case]
 REFUSED = [case for case in CASES if "refused" in case]
 
-CALICO = "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: p}\nspec: "
-WAITING = {
-    ("N004", CALICO + "{applyOnForward: true}"): {"E23", "E24", "E25", "B24", "B26"},
-    ("N005", CALICO + "{applyOnForward: true, preDNAT: true}"): {"B30", "B31"},
-    ("N006", CALICO + "{applyOnForward: true, doNotTrack: true}"): {"E29", "E30", "B29"},
-}
-"""Lines of features that are not there yet: the code that refuses the smallest use of the feature, and that use."""
-
 PROVED_BY_PACKETS = {
     "B32": {
         "test_steering_guards.py": "test_invalid_packets_are_dropped_and_counted",
@@ -87,21 +79,11 @@ def test_a_resource_that_the_sentence_forbids_is_refused(case: Case):
 
 
 COVERED = {name for case in CASES for name in case["covers"] if name[0] in "EB"}
-AWAITED = {name for names in WAITING.values() for name in names}
 
 
-def test_every_example_and_behaviour_is_covered_or_waits_for_a_named_feature():
-    assert COVERED | AWAITED | set(PROVED_BY_PACKETS) == EVERYTHING
-
-
-@pytest.mark.parametrize(("code", "resource"), list(WAITING), ids=lambda part: part[:4])
-def test_what_waits_is_refused_today(code: str, resource: str):
-    """If this fails, the feature is there: tell its lines as cases, and remove them from WAITING."""
-    assert code in {told.code for told in read(resource, BASE["options"]).refused}
-
-
-def test_nothing_waits_or_is_proved_elsewhere_that_a_case_covers():
-    assert not COVERED & (AWAITED | set(PROVED_BY_PACKETS))
+def test_every_example_and_behaviour_is_covered_once_here_or_in_netns():
+    assert COVERED | set(PROVED_BY_PACKETS) == EVERYTHING
+    assert not COVERED & set(PROVED_BY_PACKETS)
 
 
 @pytest.mark.parametrize("line", PROVED_BY_PACKETS)

@@ -22,18 +22,11 @@ ROWS: list[Row] = [
 ]
 HOLE = "…"
 
-WAITING = {
-    "N004": {"P10", "P11", "P12", "P13"},
-    "N005": {"P10", "P11", "P12", "P13"},
-    "N006": {"P10", "P13"},
-}
-"""Rows whose accepted inputs are features that are not there yet, by the code that refuses them until then."""
-
 DECIDED = {"http-not-enforced": {"R14", "R15", "R16", "R27"}}
 """D9: what Calico accepts is refused as long as there is no application layer."""
 
-FAINT = {"W006"}
-"""A warning that a field has no effect says nothing about the row."""
+FAINT = {"W006", "N004", "N005", "N006", "N007"}
+"""Warnings that a field has no effect, or none in the daemon yet, say nothing about the row."""
 
 
 class Entry(NamedTuple):
@@ -64,8 +57,8 @@ ENTRIES = list(entries())
 
 
 def unmet(entry: Entry) -> set[str]:
-    """The codes of what no entry of this row can be accepted for, yet or by decision."""
-    return {code for code, rows in {**WAITING, **DECIDED}.items() if entry.row in rows}
+    """The codes of what no entry of this row can be accepted for, by decision."""
+    return {code for code, rows in DECIDED.items() if entry.row in rows}
 
 
 @pytest.mark.parametrize(
@@ -82,11 +75,8 @@ def test_a_resource_is_accepted_or_refused_as_the_row_says(entry: Entry):
     assert entry.outcome != "accepted" or warnings <= FAINT
 
 
-@pytest.mark.parametrize(
-    ("code", "row"), [(code, row) for code, rows in {**WAITING, **DECIDED}.items() for row in sorted(rows)]
-)
-def test_what_waits_is_refused_today_and_only_therefore(code: str, row: str):
-    """If this fails, the feature is there: remove the row from WAITING."""
+@pytest.mark.parametrize(("code", "row"), [(code, row) for code, rows in DECIDED.items() for row in sorted(rows)])
+def test_what_is_decided_otherwise_is_refused_and_only_therefore(code: str, row: str):
     given = [
         load(entry.text, "case.yaml").diagnostics
         for entry in ENTRIES

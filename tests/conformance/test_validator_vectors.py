@@ -11,7 +11,6 @@ from calicod.resources.load import load
 
 FILE = Path(__file__).parents[3] / "shared" / "vectors" / "validator.json"
 CASES: list[dict[str, Any]] = json.loads(FILE.read_text())["cases"] if FILE.exists() else []
-WAITING = {"N004": "applyOnForward", "N005": "preDNAT", "N006": "doNotTrack"}
 DECIDED = {"http-not-enforced": "D9: http without the application layer"}
 
 needs_vectors = pytest.mark.skipif(not CASES, reason=f"no vectors at {FILE}: they are not part of the repository")
@@ -22,7 +21,7 @@ needs_vectors = pytest.mark.skipif(not CASES, reason=f"no vectors at {FILE}: the
 def test_a_resource_is_accepted_or_refused_as_calico_says(case: dict[str, Any]):
     found = load(json.dumps(case["resource"]), "case").diagnostics
     codes = {diagnostic.code for diagnostic in found if diagnostic.severity is Severity.ERROR}
-    unsupported = codes and codes <= {*WAITING, *DECIDED}
+    unsupported = codes and codes <= {*DECIDED}
 
     # What is not supported yet is refused though Calico accepts it; nothing else is.
     assert case["valid"] is (not codes) or (case["valid"] and unsupported), codes

@@ -60,7 +60,26 @@ PLACES = [
     (Hook.FORWARD, "eth0", "cali9"),
     (Hook.FORWARD, "eth0", "eth1"),
     (Hook.FORWARD, "tap1", "cali2"),
+    (Hook.FORWARD, "eth1", "eth0"),
+    (Hook.FORWARD, "cali1", "eth0"),
+    (Hook.OUTPUT, "", "lo"),
+    (Hook.PREROUTING, "eth0", ""),
+    (Hook.PREROUTING, "cali1", ""),
+    (Hook.RAW_PREROUTING, "eth0", ""),
+    (Hook.RAW_PREROUTING, "cali9", ""),
+    (Hook.RAW_OUTPUT, "", "eth0"),
+    (Hook.RAW_OUTPUT, "", "cali1"),
 ]
+PHASES = [
+    {},
+    {},
+    {},
+    {"apply_on_forward": True},
+    {"apply_on_forward": True},
+    {"apply_on_forward": True, "pre_dnat": True},
+    {"apply_on_forward": True, "do_not_track": True},
+]
+"""What a global policy may be for (semantics 1.3)."""
 
 
 STAGED = 0.4
@@ -87,7 +106,8 @@ class Forge:
 
     def cluster(self) -> list[Resource]:
         """Two workloads and a host, nearly always of this node, and what is said about them."""
-        found: list[Resource] = [self.workload("cali1", "a", 0), self.workload("cali2", "b", 1), self.host()]
+        workloads = self.workload("cali1", "a", 0), self.workload("cali2", "b", 1)
+        found: list[Resource] = [*workloads, self.host("eth0", "eth0", "*", "lo", "")]
         makers = (
             self.host,
             lambda: self.workload("cali2", "c", 2),
@@ -122,12 +142,12 @@ class Forge:
             allow_spoofed_source_prefixes=self.one(*[()] * 9, (Network(bytes(4), 0),)),
         )
 
-    def host(self) -> kinds.HostEndpoint:
+    def host(self, *interfaces: str) -> kinds.HostEndpoint:
         """A host endpoint by name, by address or for all."""
         return kinds.HostEndpoint(
             metadata=Metadata(name=self.one("a", "b", "c"), labels=self.labels()),
             node=self.one(*[NODE] * 9, "n2"),
-            interface_name=self.one("", "*", "eth0", "lo"),
+            interface_name=self.one(*interfaces or ("", "*", "eth0", "lo")),
             expected_ips=self.some([*V4, *V6], 3),
             profiles=self.profiles(),
             ports=self.endpoint_ports(),
@@ -202,6 +222,7 @@ class Forge:
         kind = "NetworkPolicy" if namespace else "GlobalNetworkPolicy"
         staged = self.one("", "", "Set", "Learn", "Ignore", "Delete") if self.random.random() < STAGED else ""
         kind = f"Staged{kind}" if staged else kind
+        phase = {} if namespace else self.one(*PHASES)
         return kinds.Policy(
             kind=kind,
             staged_action=staged,
@@ -215,6 +236,7 @@ class Forge:
             governs_egress=self.random.random() < 0.7,
             ingress=self.rules(),
             egress=self.rules(),
+            **phase,
         )
 
     def rules(self) -> tuple[kinds.Rule, ...]:

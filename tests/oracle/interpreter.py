@@ -43,6 +43,15 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 PASSED = Answer(allow=True, reason="no-endpoint")
+EARLY = {"input": ("untracked", "preDNAT"), "forward": ("untracked", "preDNAT"), "output": ("untracked",)}
+EARLY |= {"prerouting": ("untracked", "preDNAT"), "raw-prerouting": ("untracked",), "raw-output": ("untracked",)}
+OPEN = {"no-endpoint", "no-verdict"}
+
+
+def later(first: Answer, second: Answer) -> Answer:
+    """The answer of two in turn, the first of which let the packet pass: the last that came to a verdict."""
+    told = first if second.reason in OPEN and first.reason != "no-endpoint" else second
+    return msgspec.structs.replace(told, hits=first.hits + second.hits)
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -177,10 +186,11 @@ class Interpreter:
 
     # One endpoint, one direction (4.4)
 
-    def run(self, endpoint: Endpoint, direction: str, packet: Packet) -> Answer:
-        """Tiers in order, profiles in order, deny."""
-        labels = self.labels(endpoint)
-        mine = self.taking_part(labels, direction)
+    def run(self, endpoint: Endpoint, direction: str, packet: Packet, stage: str = "normal") -> Answer:
+        """Tiers in order, profiles in order, deny. Nobody is asked in another stage without a policy for it (D11)."""
+        mine = self.taking_part(endpoint, direction, stage)
+        if not mine and stage != "normal":
+            return PASSED
         hits: list[str] = []
         names = {*self.tiers, *(p.tier for p in self.policies)}
         ghost = (0.0, True)
@@ -198,24 +208,44 @@ class Interpreter:
                 return Answer(action is Action.ALLOW, "rule", (*key(policy), index), tuple(hits))
             # 6.3: told of the last enforced policy; in the pending trace of the first that did not match
             told = inside[0] if self.enforces_staged else inside[-1]
-            denies = self.tiers.get(name, ghost)[1]
+            denies = self.tiers.get(name, ghost)[1] and stage in {"normal", "forward"}
             hits.append(hit(name, told, Action.DENY if denies else Action.PASS, -1))
             if denies:
                 return Answer(allow=False, reason="end-of-tier", rule=(*key(told), -1), hits=tuple(hits))
+        if stage != "normal":
+            return Answer(allow=True, reason="no-verdict", hits=tuple(hits))
         return self.by_profiles(endpoint, direction, packet, hits)
 
-    def taking_part(self, labels: Mapping[str, str], direction: str) -> list[kinds.Policy]:
+    def taking_part(self, endpoint: Endpoint, direction: str, stage: str) -> list[kinds.Policy]:
         """1.5: staged policies are evaluated only where one asks what they would do."""
-        mine = [p for p in self.policies if self.governs(p, labels, direction)]
+        labels = self.labels(endpoint)
+        mine = [p for p in self.policies if self.governs(p, labels, direction) and self.is_for(p, stage, endpoint)]
         self.met_staged = self.met_staged or any(p.kind.startswith("Staged") for p in mine)
         return [p for p in mine if self.enforces_staged or not p.kind.startswith("Staged")]
 
+    def asks(self, endpoint: Endpoint, direction: str, stage: str) -> bool:
+        """Whether any policy takes part; the question alone meets no staged one."""
+        met = self.met_staged
+        asked = stage == "normal" or bool(self.taking_part(endpoint, direction, stage))
+        self.met_staged = met
+        return asked
+
+    @staticmethod
+    def is_for(policy: kinds.Policy, stage: str, endpoint: Endpoint) -> bool:
+        """The table of 4.2."""
+        if policy.do_not_track:
+            return stage == "untracked" and isinstance(endpoint, kinds.HostEndpoint) and endpoint.interface_name != "*"
+        if policy.pre_dnat:
+            return stage == "preDNAT" and isinstance(endpoint, kinds.HostEndpoint)
+        return stage == "normal" or (stage == "forward" and policy.apply_on_forward)
+
     def pending(self, packet: Packet, hook: str, inbound: str, outbound: str) -> Answer | None:
-        """6.3: the answer if staged policies were enforced; None where none of them takes part."""
+        """6.3: the answer if staged policies were enforced; None where none of them takes part, nor has an effect."""
+        now = self.judge(packet, hook, inbound, outbound)
         self.enforces_staged, self.met_staged = True, False
         answer = self.judge(packet, hook, inbound, outbound)
         self.enforces_staged = False
-        return answer if self.met_staged else None
+        return answer if self.met_staged or answer.allow is not now.allow else None
 
     def first(
         self, policies: Iterable[kinds.Policy], direction: str, packet: Packet
@@ -366,48 +396,90 @@ class Interpreter:
     # A packet's way through the node (4.6 to 4.11) and through a cluster
 
     def judge(self, packet: Packet, hook: str, inbound: str, outbound: str) -> Answer:
-        """The answer at a hook; interfaces by name."""
-        if hook == "input":
-            return self.to_host(packet, inbound)
-        if hook == "output":
-            return self.from_host(packet, outbound)
-        return self.forwarded(packet, inbound, outbound)
+        """The answer to a packet on its way past a hook; interfaces by name. What is on `lo` is on it twice (D30)."""
+        if (hook, inbound) != ("input", "lo") and (hook, outbound) != ("output", "lo"):
+            return self.way(packet, hook, inbound, outbound)
+        sent, got = self.way(packet, "output", "", "lo"), self.way(packet, "input", "lo", "")
+        return later(sent, got) if sent.allow else sent
 
-    def forwarded(self, packet: Packet, inbound: str, outbound: str) -> Answer:
-        """Egress of the sending workload, then ingress of the receiving one."""
-        stages: list[tuple[Endpoint, str]] = []
-        for name, direction in ((inbound, "egress"), (outbound, "ingress")):
+    def way(self, packet: Packet, hook: str, inbound: str, outbound: str) -> Answer:
+        """4.7: the early stages, then the hook, in which an allow of an early one spares some (4.8).
+
+        Also what the packet does not get to is asked: its staged policies are on the way.
+        """
+        told, spared = PASSED, False
+        direction, interface = ("egress", outbound) if hook.endswith("output") else ("ingress", inbound)
+        for stage in EARLY[hook]:
+            answer = self.early(packet, stage, direction, interface)
+            if told.allow and not spared:
+                told, spared = later(told, answer), answer.allow and answer.reason == "rule"
+        whole = self.at(packet, hook, inbound, outbound, spared=False)
+        if not told.allow:
+            return told
+        return later(told, self.at(packet, hook, inbound, outbound, spared=True) if spared else whole)
+
+    def at(self, packet: Packet, hook: str, inbound: str, outbound: str, *, spared: bool) -> Answer:
+        """What a hook says that comes behind the early stages."""
+        if hook == "input":
+            return self.to_host(packet, inbound, spared=spared)
+        if hook == "output":
+            return self.from_host(packet, outbound, spared=spared)
+        return self.forwarded(packet, inbound, outbound, spared=spared) if hook == "forward" else PASSED
+
+    def early(self, packet: Packet, stage: str, direction: str, interface: str) -> Answer:
+        """4.11, 4.13, 4.14: `*` has no untracked policy; its preDNAT policy is for all who have none."""
+        host = None if self.is_workload(interface) else self.own_host(interface)
+        if stage == "preDNAT" and interface != "lo" and (host is None or not self.asks(host, direction, stage)):
+            host = self.wild_host()
+        if host is None or not self.asks(host, direction, stage):
+            return PASSED
+        far, back = (packet.src, "egress") if direction == "ingress" else (packet.dst, "ingress")
+        if self.is_failsafe(direction, packet.protocol, packet.dport, far):
+            return Answer(allow=True, reason="failsafe")
+        if stage == "untracked" and self.is_failsafe(back, packet.protocol, packet.sport, far):
+            return Answer(allow=True, reason="failsafe")
+        advertises = packet.icmp_type == 134 and self.is_workload(interface)
+        if packet.family == 6 and packet.protocol == ICMPV6 and packet.icmp_type in LINK_ONLY and not advertises:
+            return Answer(allow=True, reason="neighbour-discovery")
+        return Answer(allow=False, reason="fragment") if packet.fragment else self.run(host, direction, packet, stage)
+
+    def forwarded(self, packet: Packet, inbound: str, outbound: str, *, spared: bool) -> Answer:
+        """D18: host endpoint of the way in, sending workload, receiving workload, host endpoint of the way out."""
+        entering: list[tuple[Endpoint, str, str]] = []
+        leaving: list[tuple[Endpoint, str, str]] = []
+        for name, direction, stages in ((inbound, "egress", entering), (outbound, "ingress", leaving)):
             if self.is_workload(name):
                 workload = self.workload(name)
                 if workload is None:
                     return Answer(allow=False, reason="unknown-interface")
-                stages.append((workload, direction))
-        if not stages:
+                stages.append((workload, direction, "normal"))
+        way_in, way_out = None if spared else self.host(inbound), self.host(outbound)
+        entering[:0] = [(way_in, "ingress", "forward")] if way_in else []
+        leaving += [(way_out, "egress", "forward")] if way_out else []
+        asked = [stage for stage in (*entering, *leaving) if self.asks(*stage)]
+        if not asked:
             return PASSED
         if packet.fragment:
             return Answer(allow=False, reason="fragment")
         if self.is_workload(inbound) and self.is_tunnel(packet):
             return Answer(allow=False, reason="tunnel-from-workload")
-        return self.through(stages, packet)
+        return self.through(asked, packet)
 
-    def through(self, stages: list[tuple[Endpoint, str]], packet: Packet) -> Answer:
-        """D18: the first denial is final, else the last answer."""
-        answer, hits = PASSED, ()
-        for endpoint, direction in stages:
-            self.taking_part(self.labels(endpoint), direction)  # one that nobody gets to has its staged policies too
-            if answer.allow:
-                answer = self.run(endpoint, direction, packet)
-                hits += answer.hits
-        return msgspec.structs.replace(answer, hits=hits)
+    def through(self, stages: list[tuple[Endpoint, str, str]], packet: Packet) -> Answer:
+        """D18: the first denial is final, else the last verdict."""
+        told = PASSED
+        for endpoint, direction, stage in stages:
+            self.taking_part(endpoint, direction, stage)  # one that nobody gets to has its staged policies too
+            if told.allow:
+                told = later(told, self.run(endpoint, direction, packet, stage))
+        return told
 
-    def to_host(self, packet: Packet, inbound: str) -> Answer:
+    def to_host(self, packet: Packet, inbound: str, *, spared: bool) -> Answer:
         """From a workload: its egress policy, then the endpoint-to-host action; else the host endpoint."""
         if self.is_workload(inbound):
             return self.workload_to_host(packet, self.workload(inbound))
         host = self.host(inbound)
-        if host is None or inbound == "lo":
-            return PASSED
-        return self.by_host(host, "ingress", packet, packet.src)
+        return PASSED if host is None or spared else self.by_host(host, "ingress", packet, packet.src)
 
     def workload_to_host(self, packet: Packet, workload: kinds.WorkloadEndpoint | None) -> Answer:
         """4.9: discovery, then egress policy, then DefaultEndpointToHostAction."""
@@ -424,27 +496,28 @@ class Interpreter:
         refused = Answer(allow=False, reason="endpoint-to-host", hits=answer.hits)
         return refused if answer.allow and action == "drop" else answer
 
-    def from_host(self, packet: Packet, outbound: str) -> Answer:
+    def from_host(self, packet: Packet, outbound: str, *, spared: bool) -> Answer:
         """4.8: the host reaches its workloads unjudged."""
         if self.is_workload(outbound):
             return Answer(allow=True, reason="host-to-workload")
         host = self.host(outbound)
-        if host is None or outbound == "lo":
-            return PASSED
-        return self.by_host(host, "egress", packet, packet.dst)
+        return PASSED if host is None or spared else self.by_host(host, "egress", packet, packet.dst)
 
     def by_host(self, host: kinds.HostEndpoint, direction: str, packet: Packet, far: bytes) -> Answer:
         """Failsafes (4.11) and neighbour discovery (D27) first."""
+        if self.is_failsafe(direction, packet.protocol, packet.dport, far):
+            return Answer(allow=True, reason="failsafe")
+        if packet.family == 6 and packet.protocol == ICMPV6 and packet.icmp_type in LINK_ONLY:
+            return Answer(allow=True, reason="neighbour-discovery")
+        return Answer(allow=False, reason="fragment") if packet.fragment else self.run(host, direction, packet)
+
+    def is_failsafe(self, direction: str, protocol: int, port: int, far: bytes) -> bool:
+        """4.11: an entry names protocol and port, and the far side if it has a network."""
         name = "inbound" if direction == "ingress" else "outbound"
         given = self.felix.get(f"failsafe_{name}_host_ports")
         usual = INBOUND if direction == "ingress" else OUTBOUND
         entries = usual if given is None else [(f.protocol, f.port, f.net) for f in given]
-        for protocol, port, net in entries:
-            if (protocol, port) == (packet.protocol, packet.dport) and (net is None or far in net):
-                return Answer(allow=True, reason="failsafe")
-        if packet.family == 6 and packet.protocol == ICMPV6 and packet.icmp_type in LINK_ONLY:
-            return Answer(allow=True, reason="neighbour-discovery")
-        return Answer(allow=False, reason="fragment") if packet.fragment else self.run(host, direction, packet)
+        return any((p, number) == (protocol, port) and (net is None or far in net) for p, number, net in entries)
 
     def is_workload(self, name: str) -> bool:
         """The name begins with a workload prefix."""
@@ -473,16 +546,23 @@ class Interpreter:
         return min(found, key=felix_order, default=None)
 
     def host(self, interface: str) -> kinds.HostEndpoint | None:
-        """1.8: the smallest name of those that name the interface, or one of its addresses; else the `*`."""
+        """1.8: its own host endpoint, else the `*` unless it is `lo` (D6)."""
+        own = None if self.is_workload(interface) else self.own_host(interface)
+        return own or (None if interface == "lo" else self.wild_host())
+
+    def own_host(self, interface: str) -> kinds.HostEndpoint | None:
+        """1.8: the smallest name of those that name the interface, or one of its addresses."""
         known = next((i for i in self.interfaces if i.name == interface), None)
-        if known is not None:
-            for host in self.hosts:
-                by_name = host.interface_name == interface
-                by_address = not host.interface_name and interface != "lo" and {*host.expected_ips} & {*known.addresses}
-                if self.here(host) and (by_name or by_address):
-                    return host
-        wild = [h for h in self.hosts if h.interface_name == "*" and self.here(h)]
-        return wild[0] if wild and interface != "lo" else None
+        for host in self.hosts if known is not None else ():
+            by_name = host.interface_name == interface
+            by_address = not host.interface_name and interface != "lo" and {*host.expected_ips} & {*known.addresses}
+            if self.here(host) and (by_name or by_address):
+                return host
+        return None
+
+    def wild_host(self) -> kinds.HostEndpoint | None:
+        """The smallest name of the `*`."""
+        return next((h for h in self.hosts if h.interface_name == "*" and self.here(h)), None)
 
 
 TESTS = {

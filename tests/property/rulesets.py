@@ -49,8 +49,13 @@ PLACES = (
     (Hook.INPUT, "eth0", ""),
     (Hook.OUTPUT, "", "eth0"),
     (Hook.INPUT, "cali1", ""),
+    (Hook.PREROUTING, "eth0", ""),
+    (Hook.RAW_PREROUTING, "eth0", ""),
+    (Hook.FORWARD, "eth0", "eth1"),
 )
 """Where somebody judges, mostly."""
+PHASES = ("forward_ingress", "forward_egress", "pre_dnat", "untracked_ingress", "untracked_egress")
+"""Programs that only host endpoints have, and not all of them all of these."""
 CRITERIA = (
     "protocol",
     "source_sets",
@@ -161,7 +166,7 @@ class Choices:
 
     def program(self) -> Program:
         steps = self.times(3, lambda: TierStep("t", self.one((True, False)), tuple(self.some(range(POLICIES), 3))))
-        return Program(steps, tuple(self.some(range(POLICIES, POLICIES + PROFILES), 2)))
+        return Program(steps, tuple(self.some(range(POLICIES, POLICIES + PROFILES), 2)), open_ended=self.rarely())
 
     def settings(self) -> HostSettings:
         return HostSettings(
@@ -185,6 +190,7 @@ class Choices:
             addresses=tuple(self.some(V4 + V6, 5)),
             ingress=self.number(PROGRAMS),
             egress=self.number(PROGRAMS),
+            **{name: self.number(PROGRAMS) for name in self.some(PHASES, 4) if kind == "HostEndpoint"},
             active=kind == "HostEndpoint" or not self.rarely(),
         )
 

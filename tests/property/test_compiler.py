@@ -10,9 +10,18 @@ from calicod.compiler.compile import Memory, compile
 from calicod.compiler.selectors import policy_selector
 from calicod.resources.kinds import Resource
 from calicod.resources.snapshot import snapshot
-from calicod.ruleset.program import RuleSet
+from calicod.ruleset.program import NO_PROGRAM, RuleSet
 from tests.oracle.clusters import Forge
 
+PROGRAMS = (
+    "ingress",
+    "egress",
+    "forward_ingress",
+    "forward_egress",
+    "pre_dnat",
+    "untracked_ingress",
+    "untracked_egress",
+)
 CLUSTERS = st.integers(0, 2**64).map(lambda seed: Forge(Random(seed)).cluster())
 
 
@@ -44,22 +53,41 @@ def test_every_index_of_a_ruleset_is_one_of_its_own(resources):
     for program in compiled.programs:
         used = [*program.profiles, *(index for step in program.tiers for index in step.policies)]
         assert all(0 <= index < len(compiled.policies) for index in used)
-    assert {e.ingress for e in endpoints(compiled)} | {e.egress for e in endpoints(compiled)} == set(
-        range(len(compiled.programs))
-    )
+    programs = {getattr(endpoint, name) for endpoint in endpoints(compiled) for name in PROGRAMS}
+    assert programs - {NO_PROGRAM} == set(range(len(compiled.programs)))
 
 
 @given(CLUSTERS)
 def test_a_policy_runs_on_exactly_the_endpoints_that_its_selector_matches(resources):
     present = snapshot(resources)
     compiled = compile(present, None).ruleset
-    governing = [p for p in present.policies if p.governs_egress and not p.is_suppressed]
+    early = [p for p in present.policies if p.pre_dnat or p.do_not_track]
+    governing = [p for p in present.policies if p.governs_egress and not p.is_suppressed and p not in early]
     selectors = {(p.kind, p.metadata.namespace, p.metadata.name): policy_selector(p) for p in governing}
 
     for endpoint in endpoints(compiled):
         program = compiled.programs[endpoint.egress]
         running = {identity(compiled, index) for step in program.tiers for index in step.policies}
         assert running == {key for key, selector in selectors.items() if selector.matches(endpoint.labels)}
+
+
+@given(CLUSTERS)
+def test_what_is_for_special_traffic_runs_on_host_endpoints_alone_and_nowhere_else(resources):
+    present = snapshot(resources)
+    compiled = compile(present, None).ruleset
+    kinds = {(p.kind, p.metadata.namespace, p.metadata.name): p for p in present.policies}
+    special = {
+        "forward_egress": lambda p: p.apply_on_forward and not (p.pre_dnat or p.do_not_track),
+        "pre_dnat": lambda p: p.pre_dnat,
+        "untracked_egress": lambda p: p.do_not_track,
+    }
+    for endpoint in endpoints(compiled):
+        for name, belongs in special.items():
+            if getattr(endpoint, name) == NO_PROGRAM:
+                continue
+            program = compiled.programs[getattr(endpoint, name)]
+            assert (endpoint.type, program.open_ended, program.profiles) == ("HostEndpoint", True, ())
+            assert all(belongs(kinds[identity(compiled, i)]) for step in program.tiers for i in step.policies)
 
 
 @given(CLUSTERS)

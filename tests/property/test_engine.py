@@ -41,6 +41,7 @@ def test_both_engines_decide_alike(world):
 
     for packet, place in world.events:
         assert quick.decide(packet, *place) == linear.decide(packet, *place)
+        assert quick.decide_way(packet, *place) == linear.decide_way(packet, *place)
 
 
 @given(WORLDS)
@@ -78,6 +79,7 @@ def test_forgetting_changes_no_decision_and_an_identity_always_means_the_same(wo
             packet, place = world.events[number % len(world.events)]
             for decision, expected in (
                 (quick.decide(packet, *place), linear.decide(packet, *place)),
+                (quick.decide_way(packet, *place), linear.decide_way(packet, *place)),
                 (quick.decide_cluster(packet), linear.decide_cluster(packet)),
             ):
                 meaning = msgspec.msgpack.encode(decision)
@@ -88,6 +90,6 @@ def test_forgetting_changes_no_decision_and_an_identity_always_means_the_same(wo
 @given(WORLDS)
 def test_a_decision_made_twice_is_one_thing(world):
     engine = BitmapEngine(world.ruleset, world.interfaces)
-    first = [engine.decide(packet, *place) for packet, place in world.events]
+    first = [engine.decide_way(packet, *place) for packet, place in world.events]
 
-    assert all(engine.decide(p, *place) is known for (p, place), known in zip(world.events, first, strict=True))
+    assert all(engine.decide_way(p, *place) is known for (p, place), known in zip(world.events, first, strict=True))

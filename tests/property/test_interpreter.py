@@ -33,7 +33,7 @@ def test_both_engines_agree_with_the_specification_read_aloud(seed):
         said = oracle.judge(packet, hook.value, inbound, outbound)
         event(said.reason)
         note(f"{packet} at {hook.value} {inbound}>{outbound}: {said}")
-        decided = linear.decide(packet, hook, inbound, outbound)
+        decided = linear.decide_way(packet, hook, inbound, outbound)
         would = oracle.pending(packet, hook.value, inbound, outbound)
         if would is not None:
             event(f"staged policies would {'change it' if would.allow is not said.allow else 'not'}")
@@ -42,7 +42,7 @@ def test_both_engines_agree_with_the_specification_read_aloud(seed):
         assert answer(decided) == said
         assert decided.trace == numbered(said)
         assert decided.pending == (would and Pending(VERDICTS[would.allow], numbered(would)))
-        assert bitmap.decide(packet, hook, inbound, outbound) == decided
+        assert bitmap.decide_way(packet, hook, inbound, outbound) == decided
 
 
 @given(st.integers(0, 2**64))

@@ -14,6 +14,7 @@ from calicod.compiler.lints.finding import title, warning
 from calicod.compiler.lints.rules import directions
 from calicod.compiler.lints.scene import Scene
 from calicod.compiler.order import tiers_in_order
+from calicod.compiler.programs import NEVER_DENIES, phase_of
 from calicod.errors import Diagnostic
 from calicod.model.action import Action
 from calicod.resources.kinds import Policy
@@ -28,13 +29,13 @@ def log_only(scene: Scene) -> Iterator[Diagnostic]:
     """Semantics 4.3: Log goes on, and the end of a tier that has a policy for an endpoint refuses the rest."""
     denying = {tier.name for tier in tiers_in_order(scene.snapshot.tiers, scene.snapshot.policies) if tier.default_deny}
     for number, direction in enumerate(("ingress", "egress")):
-        logging = (draft for draft in scene.drafts if draft.only_logs[number] and draft.is_enforced)
+        logging = (draft for draft in scene.drafts if draft.only_logs[number] and _may_deny(draft))
         loggers = [draft for draft in logging if draft.policy.tier in denying]
         if not loggers:
             continue
         decided: dict[str, int] = defaultdict(int)
         for draft in scene.drafts:
-            if draft.is_enforced and _decides(draft.policy, number):
+            if _may_deny(draft) and _decides(draft.policy, number):
                 decided[draft.policy.tier] |= _governed(scene, draft)
         for draft in loggers:
             alone = _governed(scene, draft) & ~decided[draft.policy.tier]
@@ -43,6 +44,11 @@ def log_only(scene: Scene) -> Iterator[Diagnostic]:
                 message = f"only logs, so the end of tier {draft.policy.tier} denies all {direction}{whose}"
                 hint = "add a rule `- action: Allow` or `- action: Pass` behind it"
                 yield warning("W063", draft.policy, f"spec.{direction}", message, hint)
+
+
+def _may_deny(draft: PolicyDraft) -> bool:
+    """Early policy leaves open what it does not decide (semantics 4.8), and workloads do not know it."""
+    return draft.is_enforced and phase_of(draft.policy) not in NEVER_DENIES
 
 
 def _decides(policy: Policy, number: int) -> bool:
@@ -95,7 +101,7 @@ def _cutting(program: Program, drafts: tuple[PolicyDraft, ...]) -> int | None:
 def _cutting_in_general(scene: Scene) -> int | None:
     """The same of one workload that every policy governs: the last that governs whatever workload there is."""
     egress = [
-        (rank, draft) for rank, draft in enumerate(scene.drafts) if draft.policy.governs_egress and draft.is_enforced
+        (rank, draft) for rank, draft in enumerate(scene.drafts) if draft.policy.governs_egress and _may_deny(draft)
     ]
     if any(draft.dns != "refuses" for _, draft in egress):
         return None

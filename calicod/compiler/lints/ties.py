@@ -12,9 +12,11 @@ from calicod.compiler.lints.cover import apart
 from calicod.compiler.lints.finding import is_as_written, title, warning
 from calicod.compiler.lints.rules import directions
 from calicod.compiler.lints.scene import Scene
+from calicod.compiler.programs import TAKE_PART, phase_of
 from calicod.compiler.selectors import policy_selector
 from calicod.errors import Diagnostic
 from calicod.model.action import Action
+from calicod.model.hook import Phase
 from calicod.resources.kinds import Policy, Rule
 
 MOST = 64
@@ -23,16 +25,22 @@ MOST = 64
 
 def ties(scene: Scene) -> Iterator[Diagnostic]:
     """Of each policy, the first of the same order before it that it may contradict."""
-    groups: dict[tuple[str, float], list[PolicyDraft]] = defaultdict(list)
+    groups: dict[tuple[str, float, frozenset[Phase]], list[PolicyDraft]] = defaultdict(list)
     for draft in scene.drafts:
         if draft.policy.order is not None and draft.is_enforced and is_as_written(draft.policy):
-            groups[draft.policy.tier, draft.policy.order].append(draft)
-    for (_, order), drafts in groups.items():
+            groups[draft.policy.tier, draft.policy.order, beside(draft.policy)].append(draft)
+    for (_, order, _), drafts in groups.items():
         for index, draft in enumerate(drafts):
             before = next((other for other in drafts[max(0, index - MOST) : index] if _tied(scene, other, draft)), None)
             if before is not None:
                 message = f"order {order:g} is also that of {title(before.policy)}, which its name puts first"
                 yield warning("W066", draft.policy, "spec.order", message, "give one of them another order")
+
+
+def beside(policy: Policy) -> frozenset[Phase]:
+    """The phases whose policies meet this one in some phase: two of which none meets the other never tie."""
+    phase = phase_of(policy)
+    return next((together for together in TAKE_PART.values() if phase in together), frozenset())
 
 
 def _tied(scene: Scene, first: PolicyDraft, second: PolicyDraft) -> bool:

@@ -1,7 +1,7 @@
 import pytest
 
 from calicod.cli.account import WHY, Account, account, shortened
-from calicod.cli.judging import Judging, compiled, written
+from calicod.cli.judging import Judging, compiled, present, written
 from calicod.engine.linear import LinearEngine
 from calicod.engine.record import Step
 from calicod.model.decision import Decision
@@ -154,7 +154,7 @@ def test_what_staged_policies_would_do_is_told_apart(tmp_path):
 
     assert [[p.name for t in stage.tiers for p in t.policies] for stage in found.stages] == [[], ["web"]]
     assert found.why.startswith("rule 1 of NetworkPolicy shop/web")
-    (stage,) = found.pending.stages
+    _, stage = found.pending.stages
     assert [(p.name, p.staged, p.untried) for p in stage.tiers[0].policies] == [("try", True, 0)]
     assert stage.tiers[0].untried == 1
     assert (found.pending.verdict, stage.verdict) == ("deny", "deny")
@@ -172,14 +172,14 @@ def test_where_the_other_side_refuses_anyway_its_reason_is_told(tmp_path):
     opened = STAGED.replace("Deny", "Allow").replace("'web'", "'front'").replace("ingress", "egress")
     found = told(resources(tmp_path, opened), 81)
 
-    assert (found.pending.verdict, found.pending.why) == ("deny", found.why)
+    assert (found.pending.verdict, found.pending.why) == ("deny", found.why.replace("the last of", "the first of"))
 
 
 def test_without_staged_policies_on_the_way_nothing_is_pending(tmp_path):
     assert told(resources(tmp_path, STAGED), 80, dst="10.65.0.2", src="10.65.0.1").pending is None
 
 
-def test_a_refusal_that_no_account_holds_is_told_by_its_hit(tmp_path):
+def test_a_refusal_by_who_is_not_asked_today_is_told_in_full(tmp_path):
     """The sender is stopped today, would go through, and the receiver, which nobody asks, would refuse it."""
     closed = (
         STAGED.replace("Staged", "").replace("'web'", "'front'").replace("ingress", "egress").replace("try", "shut")
@@ -190,4 +190,59 @@ def test_a_refusal_that_no_account_holds_is_told_by_its_hit(tmp_path):
     found = told(resources(tmp_path, closed, opened), 81)
 
     assert [stage.verdict for stage in found.stages] == ["deny"]
-    assert (found.pending.verdict, found.pending.why) == ("deny", "default|np:shop/web|deny|-1 says so")
+    assert [stage.verdict for stage in found.pending.stages] == ["allow", "deny"]
+    assert found.pending.why.split("; ")[-1].startswith("the first of them is NetworkPolicy shop/web (")
+
+
+FORWARD = """
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: forward}
+spec:
+  selector: has(host)
+  applyOnForward: true
+  types: [Ingress, Egress]
+  ingress: [{action: Pass}]
+  egress: [{action: Deny}]
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: early}
+spec: {selector: has(host), applyOnForward: true, preDNAT: true, ingress: [{action: Deny, protocol: UDP}]}
+---
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: nic, labels: {host: here}}
+spec: {node: n1, interfaceName: eth5}
+"""
+
+
+def passed(folder: str, protocol: int, leaving: str) -> Account:
+    judging = Judging((folder,), "n1", cluster=False, interfaces=None)
+    packet = Packet(4, protocol, parse_address("198.51.100.9"), parse_address("10.65.0.1"), 1024, 80)
+    ruleset = compiled(written(judging), "n1")
+    steps: list[Step] = []
+    engine = LinearEngine(ruleset, present(judging, ruleset), steps.append)
+    return account(steps, engine, packet, engine.decide_way(packet, Hook.FORWARD, "eth5", leaving))
+
+
+def test_each_phase_of_a_host_endpoint_is_a_stage_of_its_own(tmp_path):
+    found = passed(resources(tmp_path, FORWARD), TCP, "eth5")
+
+    assert [(s.phase, s.direction, s.reason) for s in found.stages] == [
+        ("preDNAT", "ingress", "no-verdict"),
+        ("forward", "ingress", "no-verdict"),
+        ("forward", "egress", "rule"),
+    ]
+    assert "GlobalNetworkPolicy early" in found.stages[1].elsewhere
+    assert found.unasked == []
+
+
+def test_what_an_early_denial_leaves_unasked_is_told_with_its_phase(tmp_path):
+    found = passed(resources(tmp_path, FORWARD), UDP, "caliweb")
+
+    assert [(s.phase, s.reason) for s in found.stages] == [("preDNAT", "rule")]
+    assert found.unasked == [
+        "forward ingress of HostEndpoint nic",
+        "ingress of WorkloadEndpoint shop/n1-k8s-web-eth0",
+    ]

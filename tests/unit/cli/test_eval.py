@@ -212,3 +212,49 @@ spec: {order: 1, selector: app == 'web', ingress: [{action: Deny, protocol: TCP}
     trace = ["0|__PROFILE__|pro:open|allow|0", "1|default|snp:shop/try|deny|0"]
     assert (decision["verdict"], decision["pending"]) == ("allow", {"verdict": "deny", "trace": trace})
     assert (joined["verdict"], joined["pending"]) == ("allow", {"verdict": "deny", "trace": trace})
+
+
+STAGES = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: nic, labels: {host: here}}
+spec: {node: n1, interfaceName: eth5}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: raw}
+spec: {selector: has(host), applyOnForward: true, doNotTrack: true, ingress: [{action: Deny, protocol: UDP}]}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: early}
+spec: {selector: has(host), applyOnForward: true, preDNAT: true, ingress: [{action: Deny, protocol: SCTP}]}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: forward}
+spec: {selector: has(host), applyOnForward: true, ingress: [{action: Allow, protocol: TCP}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("packet", "verdict", "policy"),
+    [
+        ({"hook": "raw-prerouting", "in": "eth5", "protocol": "udp"}, "deny", "raw"),
+        ({"hook": "prerouting", "in": "eth5", "protocol": "sctp"}, "deny", "early"),
+        ({"hook": "input", "in": "eth5", "protocol": "udp"}, "deny", "raw"),
+        ({"hook": "forward", "in": "eth5", "out": "eth5", "protocol": "sctp"}, "deny", "early"),
+        ({"hook": "forward", "in": "eth5", "out": "eth5", "protocol": 47}, "deny", "forward"),
+        ({"hook": "forward", "in": "eth5", "out": "eth5"}, "allow", "forward"),
+        ({"hook": "prerouting", "in": "eth5"}, "allow", None),
+        ({"hook": "raw-output", "out": "eth5"}, "allow", None),
+    ],
+)
+def test_the_answer_at_a_hook_is_what_becomes_of_a_packet_on_its_whole_way_there(tmp_path, packet, verdict, policy):
+    given = {"id": 1, "src": "198.51.100.9", "dst": "192.0.2.9", "protocol": "tcp", **packet}
+
+    result = calicod("eval", resources(tmp_path, STAGES), "--node", "n1", "--packets", packets(tmp_path, given))
+
+    (decision,) = answers(result.stdout)
+    assert (result.exit_code, decision["verdict"]) == (0, verdict)
+    assert decision["policy"] is None if policy is None else decision["policy"]["name"] == policy

@@ -187,3 +187,24 @@ def test_json_tells_what_staged_policies_would_do_with_all_that_led_to_it(tmp_pa
     assert answer["pending"]["trace"] == ["0|__PROFILE__|pro:open|allow|0", "1|default|snp:shop/try|deny|0"]
     assert answer["pending"]["why"].startswith("rule 0 of StagedNetworkPolicy shop/try (")
     assert [stage["direction"] for stage in answer["pending"]["stages"]] == ["egress", "ingress"]
+
+
+STAGES = """
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: early}
+spec: {applyOnForward: true, preDNAT: true, ingress: [{action: Deny, protocol: UDP}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("hook", "phases"), [("input", ["preDNAT", "normal"]), ("prerouting", ["preDNAT"]), ("raw-prerouting", [])]
+)
+def test_early_policy_of_a_host_endpoint_is_told_before_the_others(tmp_path, hook, phases):
+    answer = asked(
+        *(resources(tmp_path, STAGES), "--node", "n1", "--hook", hook, "--in", "eth0"),
+        *("--src", "198.51.100.9", "--dst", "192.0.2.1", "--dport", 80),
+    )
+
+    assert [stage["phase"] for stage in answer["stages"]] == phases
+    assert answer["hook"] == hook

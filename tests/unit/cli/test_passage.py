@@ -117,3 +117,17 @@ def test_a_single_node_is_the_one_that_is_meant(tmp_path):
     chosen = judging(folder)
 
     assert node_for(chosen, written(chosen), given(AWAY, AWAY)) == ("n1", ("node n1: every endpoint is there",))
+
+
+@pytest.mark.parametrize(
+    ("hook", "src", "dst", "entering", "leaving"),
+    [
+        (Hook.PREROUTING, AWAY, HOST, "eth0", ""),
+        (Hook.RAW_PREROUTING, AWAY, HOST, "eth0", ""),
+        (Hook.RAW_OUTPUT, HOST, AWAY, "", "eth0"),
+    ],
+)
+def test_an_early_hook_has_only_the_interface_that_is_known_there(tmp_path, hook, src, dst, entering, leaving):
+    found = way(resources(tmp_path), given(src, dst, hook))
+
+    assert (found.hook, found.in_interface, found.out_interface) == (hook, entering, leaving)

@@ -139,3 +139,10 @@ def test_staged_policies_that_change_nothing_are_said_to_change_nothing():
 
 def test_nothing_is_told_of_staged_policies_where_there_are_none():
     assert list(pending_story(Account([], [], [], ""), "allow")) == []
+
+
+def test_a_phase_that_leaves_it_undecided_is_neither_allowed_nor_denied():
+    lines = text(stage(verdict="allow", reason="no-verdict", phase="preDNAT"))
+
+    assert lines[1] == "1. preDNAT ingress of WorkloadEndpoint shop/web: left to what comes next (no-verdict)"
+    assert "   no policy applies to it for preDNAT ingress" in lines

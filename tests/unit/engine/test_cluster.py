@@ -1,8 +1,7 @@
-from msgspec.structs import replace
-
 from calicod.engine.cluster import Cluster, join
-from calicod.engine.path import UNJUDGED
-from calicod.model.decision import Decision, Pending
+from calicod.engine.path import NOT_JUDGED, UNJUDGED
+from calicod.model.decision import Decision
+from calicod.model.hook import Phase
 from calicod.model.network import parse_address
 from calicod.model.protocol import TCP
 from calicod.model.verdict import Reason, Verdict
@@ -13,7 +12,8 @@ RULES = ruleset(Tier("default", policy()), settings=settings(failsafe_inbound=(F
 
 
 def paths(src, dst, rules=RULES):
-    return Cluster(rules).paths(tcp(80, src, dst))
+    (leaving,), (arriving,) = Cluster(rules).ways(tcp(80, src, dst))
+    return leaving.path, arriving.path
 
 
 def test_the_source_judges_what_leaves_and_the_destination_what_arrives():
@@ -44,9 +44,11 @@ def test_of_two_endpoints_with_one_address_the_first_counts_and_workloads_before
     rules = ruleset(workloads=(workload("a", W), workload("b", W)), hosts=(host("h", "eth0", W, V),))
     cluster = Cluster(rules)
 
-    assert cluster.arriving[parse_address(W)].stages[0].endpoint.name == "a"
-    assert cluster.leaving[parse_address(W)].stages[0].endpoint.name == "a"
-    assert cluster.arriving[parse_address(V)].stages[0].endpoint.name == "h"
+    def first(way):
+        return way[0].path.stages[0].endpoint.name
+
+    assert first(cluster.arriving[parse_address(W)]) == first(cluster.leaving[parse_address(W)]) == "a"
+    assert first(cluster.arriving[parse_address(V)]) == "h"
 
 
 def test_an_endpoint_that_is_down_refuses_everything():
@@ -68,8 +70,8 @@ def test_a_denial_of_the_first_side_is_the_answer():
 
 
 def test_a_side_that_does_not_judge_leaves_the_answer_to_the_other():
-    assert join(FIRST, UNJUDGED.fixed) is FIRST
-    assert join(UNJUDGED.fixed, SECOND) is SECOND
+    assert join(FIRST, NOT_JUDGED) is FIRST
+    assert join(NOT_JUDGED, SECOND) is SECOND
 
 
 def test_the_second_side_answers_for_both_and_its_hits_are_numbered_on():
@@ -79,23 +81,18 @@ def test_the_second_side_answers_for_both_and_its_hits_are_numbered_on():
     assert joined.trace == ("0|t|gnp:a|pass|0", "1|t|gnp:b|allow|0", "2|t|gnp:c|deny|0")
 
 
-def test_pending_is_joined_from_both_sides_and_ends_with_the_first_that_would_deny():
-    tried = replace(FIRST, pending=Pending(Verdict.ACCEPT, ("0|t|sgnp:s|allow|0",)))
-    stopped = replace(FIRST, pending=Pending(Verdict.DROP, ("0|t|sgnp:s|deny|0",)))
-    arriving = replace(SECOND, pending=Pending(Verdict.ACCEPT, ("0|t|sgnp:d|allow|0",)))
+def test_a_side_that_leaves_it_undecided_leaves_the_answer_to_the_other_and_its_hits_are_told():
+    undecided = Decision(verdict=Verdict.ACCEPT, reason=Reason.NO_VERDICT, trace=("0|t|gnp:d|pass|-1",), reporter="src")
 
-    assert join(tried, SECOND).pending == Pending(Verdict.DROP, ("0|t|sgnp:s|allow|0", "1|t|gnp:c|deny|0"))
-    assert join(stopped, arriving).pending == stopped.pending
-    assert join(FIRST, arriving).pending == Pending(Verdict.ACCEPT, (*FIRST.trace, "2|t|sgnp:d|allow|0"))
-    assert join(FIRST, SECOND).pending is None
+    behind, before = join(FIRST, undecided), join(undecided, SECOND)
+
+    assert (behind.reason, behind.reporter, behind.trace[-1]) == (Reason.RULE, "src", "2|t|gnp:d|pass|-1")
+    assert (before.reason, before.verdict, before.trace[0]) == (Reason.RULE, Verdict.DROP, "0|t|gnp:d|pass|-1")
 
 
-def test_staged_policies_of_the_second_side_count_though_the_first_refuses():
-    refused = replace(SECOND, pending=Pending(Verdict.ACCEPT, ("0|t|sgnp:s|allow|0",)))
-    arriving = replace(FIRST, pending=Pending(Verdict.DROP, ("0|t|sgnp:d|deny|0",)))
+def test_a_host_endpoint_judges_what_is_untracked_or_not_translated_yet_by_its_address():
+    rules = ruleset(hosts=(host("h", "eth0", HOST, untracked_ingress=0, untracked_egress=0, pre_dnat=0),))
+    (leaving,), (arriving,) = Cluster(rules).ways(tcp(80, HOST, OUTSIDE))[0], Cluster(rules).ways(tcp(80, W, HOST))[1]
 
-    joined = join(refused, arriving)
-
-    assert (joined.verdict, joined.trace) == (Verdict.DROP, SECOND.trace)
-    assert joined.pending == Pending(Verdict.DROP, ("0|t|sgnp:s|allow|0", "1|t|sgnp:d|deny|0"))
-    assert join(SECOND, arriving).pending == Pending(Verdict.DROP, SECOND.trace)
+    assert [path.stages[0].phase for path in leaving.early] == [Phase.UNTRACKED]
+    assert [path.stages[0].phase for path in arriving.early] == [Phase.UNTRACKED, Phase.PRE_DNAT]

@@ -1,4 +1,6 @@
-from calicod.engine.flat import TIER_END, TIER_PASS, flatten
+import msgspec
+
+from calicod.engine.flat import TIER_END, TIER_PASS, UNDECIDED, flatten
 from calicod.model.hook import Direction
 from calicod.model.verdict import Reason, Verdict
 from tests.build import Tier, policy, profile, rule, ruleset
@@ -81,3 +83,13 @@ def test_as_if_enforced_staged_policies_have_entries_and_the_first_policy_is_tol
 
     assert [p.name for p in found.policies[:3]] == ["s", "a", "s"]
     assert found.result((2,)).hits == ("default|sgnp:s|deny|-1",)
+
+
+def test_an_open_ended_program_leaves_undecided_what_nobody_decides():
+    rules = ruleset(Tier("sec", policy(rule("Deny"), name="a", tier="sec"), default="Pass"))
+    found = flatten(rules, msgspec.structs.replace(rules.programs[0], open_ended=True), Direction.INGRESS)
+    result = found.result(found.way(0b110))
+
+    assert found.rules[-1] is UNDECIDED
+    assert (result.verdict, result.reason, result.policy) == (Verdict.ACCEPT, Reason.NO_VERDICT, None)
+    assert result.hits == ("sec|gnp:a|pass|-1",)

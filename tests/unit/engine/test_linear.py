@@ -2,9 +2,12 @@ import pytest
 
 from calicod.engine.linear import LinearEngine
 from calicod.model.decision import EndpointReference
+from calicod.model.hook import Hook
 from calicod.model.protocol import TCP, UDP
 from calicod.model.verdict import Reason, Verdict
+from calicod.ruleset.program import Program, RuleSet, TierStep
 from tests.build import (
+    ENGINES,
     FROM_W,
     INTERFACES,
     TO_HOST,
@@ -13,6 +16,7 @@ from tests.build import (
     Tier,
     V,
     W,
+    host,
     icmp,
     ip_set,
     policy,
@@ -179,3 +183,62 @@ def test_in_a_cluster_egress_of_the_source_comes_before_ingress_of_the_destinati
     assert engine.decide_cluster(tcp(80, W, V)).trace == ("0|default|gnp:p|allow|0", "1|default|gnp:p|allow|0")
     assert engine.decide_cluster(udp(80, W, V)).reporter == "dst"
     assert engine.decide_cluster(tcp(80, "203.0.113.1", "203.0.113.2")).reason is Reason.NO_ENDPOINT
+
+
+EARLY = RuleSet(
+    node="n1",
+    policies=(
+        policy(rule("Allow", protocol=UDP), rule("Log"), rule("Deny", destination_ports=ports(81)), name="early"),
+        policy(rule("Allow", destination_ports=ports(82)), name="normal"),
+    ),
+    programs=(
+        Program((TierStep("default", True, (1,)),), ()),
+        Program((TierStep("default", False, (0,)),), (), open_ended=True),
+    ),
+    hosts=(host("h", "eth0", pre_dnat=1),),
+)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("packet", "verdict", "policy", "trace"),
+    [
+        (udp(81), Verdict.ACCEPT, "early", ("0|default|gnp:early|allow|0",)),
+        (tcp(81), Verdict.DROP, "early", ("0|default|gnp:early|deny|2",)),
+        (tcp(82), Verdict.ACCEPT, "normal", ("0|default|gnp:early|pass|-1", "1|default|gnp:normal|allow|0")),
+        (tcp(83), Verdict.DROP, "normal", ("0|default|gnp:early|pass|-1", "1|default|gnp:normal|deny|-1")),
+    ],
+)
+def test_on_its_way_a_packet_meets_early_policy_first_and_is_spared_the_rest_by_an_allow(
+    engine, packet, verdict, policy, trace
+):
+    decision = engine(EARLY, INTERFACES).decide_way(packet, *TO_HOST)
+
+    assert (decision.verdict, decision.policy.name, decision.trace) == (verdict, policy, trace)
+    assert len(decision.logged) == (0 if packet.protocol == UDP else 1)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_at_a_hook_alone_early_policy_is_not_asked(engine):
+    assert engine(EARLY, INTERFACES).decide(udp(81), *TO_HOST).policy.name == "normal"
+    assert engine(EARLY, INTERFACES).decide(udp(81), Hook.PREROUTING, "eth0", "").policy.name == "early"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_four_endpoints_in_a_row_and_the_first_denial_decides(engine):
+    names = ("in", "w", "v", "out")
+    rules = RuleSet(
+        node="n1",
+        policies=tuple(
+            policy(rule("Deny", destination_ports=ports(number)), rule("Allow"), name=name)
+            for number, name in enumerate(names)
+        ),
+        programs=tuple(Program((TierStep("default", True, (number,)),), ()) for number in range(4)),
+        workloads=(workload("w", W, egress=1), workload("v", V, ingress=2)),
+        hosts=(host("star", "*", forward_ingress=0, forward_egress=3),),
+    )
+    found = [engine(rules, INTERFACES).decide(tcp(port, W, V), *W_TO_V) for port in range(5)]
+
+    assert [decision.policy.name for decision in found] == [*names, "out"]
+    assert [len(decision.trace) for decision in found] == [1, 2, 3, 4, 4]
+    assert [decision.verdict for decision in found] == [Verdict.DROP] * 4 + [Verdict.ACCEPT]

@@ -8,9 +8,9 @@ from calicod.engine.path import (
     UNJUDGED,
     exempt,
     exempted,
-    find,
     suspects,
 )
+from calicod.engine.way import find
 from calicod.model.hook import Direction, Hook
 from calicod.model.network import parse_network
 from calicod.model.protocol import ICMPV6, IPIP, TCP, UDP
@@ -206,6 +206,14 @@ def test_only_packets_of_suspected_protocols_are_exempt():
     assert suspects(path(FROM_W)) == {UDP, IPIP}
     assert suspects(path(W_TO_HOST)) == {UDP, IPIP, ICMPV6}
     assert suspects(path(TO_HOST)) == {TCP, UDP, ICMPV6}
+
+
+def test_a_tunnel_is_told_by_the_workload_also_behind_a_host_endpoint():
+    rules = ruleset(Tier("default", policy()), hosts=(host("star", "*", forward_ingress=0),))
+
+    assert exempted(path(FROM_W, rules), Reason.TUNNEL_FROM_WORKLOAD).endpoint.name == "w"
+    assert exempted(path(FROM_W, rules), Reason.FRAGMENT).endpoint.name == "w"
+    assert exempted(path(TO_W, rules), Reason.FRAGMENT).endpoint.name == "star"
 
 
 def test_an_exemption_is_told_by_the_first_endpoint_of_the_path():

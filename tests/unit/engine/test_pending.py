@@ -1,17 +1,21 @@
 """What the staged policies would do, in both engines (semantics 1.5, 6.3)."""
 
 import pytest
+from msgspec.structs import replace
 
 from calicod.engine.path import Path, egress, ingress
-from calicod.engine.pending import blamed, has_staged, participants
+from calicod.engine.pending import blamed, enforced_only, has_staged, is_told, participants
 from calicod.model.decision import Pending
+from calicod.model.hook import Hook
 from calicod.model.protocol import TCP, UDP
 from calicod.model.verdict import Reason, Verdict
-from calicod.ruleset.program import Program, TierStep
+from calicod.ruleset.program import NO_PROGRAM, Program, RuleSet, TierStep
 from tests.build import (
     ENGINES,
     FROM_HOST,
+    HOST,
     INTERFACES,
+    OUTSIDE,
     TO_HOST,
     TO_W,
     W_TO_HOST,
@@ -19,6 +23,7 @@ from tests.build import (
     Tier,
     V,
     W,
+    host,
     packet,
     policy,
     profile,
@@ -196,3 +201,65 @@ def test_a_path_has_staged_policies_if_an_active_stage_runs_one():
     assert has_staged(rules, Path(stages=(egress(up), ingress(down))))
     assert not has_staged(rules, Path(stages=(ingress(down),)))
     assert not has_staged(rules, Path())
+
+
+def test_staged_policies_are_not_asked_of_what_is_exempt():
+    rules = ruleset(Tier("default", staged()))
+    path = Path(stages=(ingress(rules.workloads[0]),))
+
+    same, other = (Verdict.DROP, Verdict.DROP), (Verdict.ACCEPT, Verdict.DROP)
+
+    assert is_told(rules, (path,), tcp(80), same)
+    assert not is_told(rules, (path,), packet(TCP, fragment=True), same)
+    assert is_told(rules, (path,), packet(TCP, fragment=True), other)
+    assert not is_told(rules, (), tcp(80), same)
+
+
+EARLY = RuleSet(
+    node="n1",
+    policies=(staged(rule("Deny", protocol=TCP), rule("Allow")), policy(rule("Deny"), name="wild")),
+    programs=(
+        Program((TierStep("default", False, (0,)),), (), open_ended=True),
+        Program((TierStep("default", False, (1,)),), (), open_ended=True),
+        Program((), ()),
+    ),
+    hosts=(
+        host("h", "eth0", ingress=2, egress=2, pre_dnat=0, forward_ingress=0),
+        host("star", "*", ingress=2, egress=2, pre_dnat=1),
+    ),
+)
+DNAT = (Hook.PREROUTING, "eth0", "")
+
+
+def test_a_phase_with_staged_policies_alone_has_no_program_as_long_as_they_are_staged():
+    there = enforced_only(EARLY)
+
+    assert [(one.pre_dnat, one.forward_ingress) for one in there.hosts] == [(NO_PROGRAM, NO_PROGRAM), (1, NO_PROGRAM)]
+    assert enforced_only(there) is there
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_staged_policy_before_dnat_takes_no_interface_from_the_wildcard_but_would(engine):
+    decision = engine(EARLY, INTERFACES).decide(packet(UDP, OUTSIDE, HOST, 1, 2), *DNAT)
+
+    assert (decision.verdict, decision.policy.name) == (Verdict.DROP, "wild")
+    assert decision.pending == Pending(Verdict.ACCEPT, ("0|default|sgnp:s|allow|1",))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_a_staged_rule_would_allow_early_would_be_spared_the_rest(engine):
+    own = replace(EARLY, hosts=EARLY.hosts[:1])
+    decide = engine(own, INTERFACES).decide_way
+
+    spared, refused = decide(packet(UDP, OUTSIDE, HOST, 1, 2), *TO_HOST), decide(tcp(80, OUTSIDE, HOST), *TO_HOST)
+    assert (spared.reason, refused.reason) == (Reason.NO_PROFILE, Reason.NO_PROFILE)
+    assert spared.pending == Pending(Verdict.ACCEPT, ("0|default|sgnp:s|allow|1",))
+    assert refused.pending == Pending(Verdict.DROP, ("0|default|sgnp:s|deny|0",))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_staged_policy_of_a_phase_refuses_no_fragment(engine):
+    own = replace(EARLY, hosts=EARLY.hosts[:1])
+    decision = engine(own, INTERFACES).decide(packet(TCP, fragment=True), Hook.FORWARD, "eth0", "eth1")
+
+    assert (decision.reason, decision.pending) == (Reason.NO_ENDPOINT, Pending(Verdict.DROP, ()))

@@ -1,6 +1,5 @@
 from calicod.engine.linear import LinearEngine
 from calicod.engine.record import (
-    PathTaken,
     PendingBegun,
     PendingEnded,
     PolicyAsked,
@@ -10,6 +9,7 @@ from calicod.engine.record import (
     Step,
     TierBegun,
     TierEnded,
+    WayTaken,
 )
 from calicod.model.action import Action
 from calicod.model.hook import Hook
@@ -66,7 +66,7 @@ def test_every_step_is_noted_in_the_order_it_is_taken():
     noted = steps(TCP)
 
     assert [type(step) for step in noted] == [
-        PathTaken,
+        WayTaken,
         StageBegun,
         TierBegun,
         PolicyAsked,
@@ -113,8 +113,8 @@ def test_a_tier_whose_policies_are_all_staged_is_not_begun():
     assert [(step.tier.name, step.asked) for step in noted[pending:] if isinstance(step, TierBegun)] == [("staged", 1)]
 
 
-def test_the_answer_to_every_packet_is_noted_as_the_path_it_is():
+def test_the_answer_to_every_packet_is_noted_as_the_way_it_is():
     (step,) = steps(TCP, "calistranger")
 
-    assert isinstance(step, PathTaken)
-    assert step.path.fixed is not None
+    assert isinstance(step, WayTaken)
+    assert step.way[0].path.fixed is not None

@@ -10,6 +10,7 @@ from calicod.engine.result import (
     default_reference,
     hit,
     rule_reference,
+    undecided,
 )
 from calicod.errors import Place
 from calicod.model.decision import EndpointReference, PolicyReference
@@ -73,3 +74,18 @@ def test_what_a_stage_denies_is_not_told_as_the_paths_refusal():
     denied = Result(Verdict.DROP, Reason.RULE, default_reference(WEB), ())
 
     assert combine(Path(stages=BOTH[:1], closing=Reason.ENDPOINT_TO_HOST), [denied]).reason is Reason.RULE
+
+
+def test_a_stage_that_left_it_undecided_does_not_answer_for_the_path():
+    passed = undecided(("z",), ())
+    decision = combine(Path(stages=BOTH), [ALLOW, passed])
+
+    assert (decision.verdict, decision.reason, decision.endpoint) == (Verdict.ACCEPT, Reason.RULE, W)
+    assert decision.trace == ("0|x", "1|y", "2|z")
+    assert combine(Path(stages=BOTH), [passed, ALLOW]).endpoint == V
+
+
+def test_where_no_stage_decided_the_last_one_tells_that():
+    decision = combine(Path(stages=BOTH), [undecided((), ()), undecided(("z",), ())])
+
+    assert (decision.verdict, decision.reason, decision.endpoint) == (Verdict.ACCEPT, Reason.NO_VERDICT, V)

@@ -1,6 +1,6 @@
 """Where a packet is; the words of `calicod eval`."""
 
-from calicod.model.hook import Direction, Hook
+from calicod.model.hook import ENTERING, LEAVING, Direction, Hook, Phase
 
 
 def test_the_hooks_bear_the_words_of_the_contract():
@@ -16,3 +16,12 @@ def test_the_hooks_bear_the_words_of_the_contract():
 
 def test_a_direction_is_seen_from_the_endpoint():
     assert [direction.value for direction in Direction] == ["ingress", "egress"]
+
+
+def test_every_hook_but_forward_knows_one_interface_only():
+    assert set(Hook) - ENTERING - LEAVING == {Hook.FORWARD}
+    assert not ENTERING & LEAVING
+
+
+def test_phases_bear_the_words_of_the_specification():
+    assert [phase.value for phase in Phase] == ["normal", "forward", "preDNAT", "untracked"]

@@ -50,7 +50,6 @@ def test_a_host_endpoint_like_this_is_accepted(spec):
         ("node: n\ninterfaceName: «abcdefghijklmnop", "P024", "interfaceName", None),
         ("node: n\ninterfaceName: «'eth 0'", "P024", "interfaceName", None),
         ("node: n\ninterfaceName: «'-i'", "P024", "interfaceName", None),
-        ("node: n\ninterfaceName: «lo", "N007", "interfaceName", "remove it: what the host sends to itself passes"),
         ("node: n\nexpectedIPs: [«10.0.0.0/8]", "P025", "expectedIPs[0]", "remove the mask"),
         ("node: n\nexpectedIPs: [«example.com]", "P025", "expectedIPs[0]", None),
         ("node: n\nexpectedIPs: [«'']", "P025", "expectedIPs[0]", None),
@@ -64,6 +63,13 @@ def test_a_host_endpoint_like_this_is_refused(spec, code, path, hint):
 
     assert (told.code, told.path) == (code, f"spec.{path}".rstrip("."))
     assert told.hint == hint or (code == "Y011" and told.hint.startswith("known here: node, interfaceName"))
+
+
+def test_a_host_endpoint_on_lo_is_accepted_with_a_warning_of_the_daemon():
+    hint = "for the daemon remove it: what the host sends to itself passes"
+
+    assert taken("HostEndpoint", "node: n\ninterfaceName: lo").interface_name == "lo"
+    assert warned("HostEndpoint", "node: n\ninterfaceName: «lo") == [Finding("N007", "spec.interfaceName", hint)]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.resources.reading import Finding, one, refused, taken
+from tests.unit.resources.reading import Finding, one, refused, taken, warned
 
 KNOWN = (
     "known here: tier, order, selector, serviceAccountSelector, types, ingress, egress, performanceHints, "
@@ -86,27 +86,35 @@ def test_a_namespaced_policy_has_no_namespace_selector():
     assert refused("NetworkPolicy", "«namespaceSelector: all()") == [told]
 
 
-# Refused, and whatever is wrong besides is told too: what is not supported yet is never ignored.
+# What the daemon does not enforce yet is told besides whatever is wrong.
 @pytest.mark.parametrize(
     ("spec", "codes"),
     [
-        ("applyOnForward: «true", ["N004"]),
-        ("preDNAT: «true", ["P013", "N005"]),
-        ("doNotTrack: «true", ["P013", "N006"]),
-        ("applyOnForward: «true\npreDNAT: true", ["N004", "N005"]),
-        ("applyOnForward: «true\ndoNotTrack: true\npreDNAT: true", ["N004", "N006", "P010", "N005"]),
-        ("applyOnForward: «true\npreDNAT: true\negress: [{action: Allow}]", ["N004", "N005", "P011"]),
-        ("applyOnForward: «true\npreDNAT: true\ntypes: [Egress]", ["N004", "N005", "P012"]),
+        ("preDNAT: «true", ["P013"]),
+        ("doNotTrack: «true", ["P013"]),
+        ("applyOnForward: true\ndoNotTrack: true\npreDNAT: «true", ["P010"]),
+        ("applyOnForward: true\npreDNAT: true\negress: «[{action: Allow}]", ["P011"]),
+        ("applyOnForward: true\npreDNAT: true\ntypes: «[Egress]", ["P012"]),
     ],
 )
-def test_what_only_host_endpoints_know_is_refused_with_what_is_wrong_about_it(spec, codes):
-    assert [told.code for told in refused("GlobalNetworkPolicy", spec)] == codes
+def test_what_does_not_go_together_is_refused(spec, codes):
+    assert [told.code for told in refused("GlobalNetworkPolicy", spec) if told.code[0] == "P"] == codes
 
 
-def test_what_is_not_supported_yet_is_told_with_what_to_do_until_then():
-    told = refused("GlobalNetworkPolicy", "applyOnForward: true\ndoNotTrack: true\npreDNAT: true")
+@pytest.mark.parametrize(
+    ("spec", "codes"),
+    [
+        ("applyOnForward: true", ["N004"]),
+        ("applyOnForward: true\npreDNAT: true", ["N004", "N005"]),
+        ("applyOnForward: true\ndoNotTrack: true", ["N004", "N006"]),
+    ],
+)
+def test_what_only_host_endpoints_know_is_accepted_with_a_warning_of_the_daemon(spec, codes):
+    found, told = taken("GlobalNetworkPolicy", spec), warned("GlobalNetworkPolicy", spec)
 
-    assert all(found.hint.startswith("leave it out") for found in told if found.code[0] == "N")
+    assert (found.apply_on_forward, found.pre_dnat, found.do_not_track) == (True, "N005" in codes, "N006" in codes)
+    assert [warning.code for warning in told] == codes
+    assert all(warning.hint.startswith("for the daemon leave it out") for warning in told)
 
 
 def test_what_excludes_each_other_is_told_at_its_own_place():

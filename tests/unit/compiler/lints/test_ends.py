@@ -89,3 +89,16 @@ def test_without_endpoints_default_deny_is_told_if_it_surely_governs_workloads()
     assert codes(egress(), policy("dns", "a", egress=(rule(),), governs_egress=True)) == []
     hosts = policy("hosts", selector="role == 'host'", governs_ingress=False, governs_egress=True)
     assert codes(hosts) == []
+
+
+@pytest.mark.parametrize("phase", ["pre_dnat", "do_not_track"])
+def test_early_policy_that_only_logs_closes_nothing_and_one_that_decides_opens_nothing(phase):
+    fields = {"apply_on_forward": True, phase: True}
+
+    assert "W063" not in codes(policy("early", selector="all()", ingress=(rule("Log"),), **fields), host())
+    decides = policy("early", selector="all()", ingress=(rule(),), **fields)
+    assert "W063" in codes(LOG, decides, POD, OPEN)
+
+
+def test_no_untracked_policy_cuts_off_dns_where_nobody_is_known():
+    assert "W064" not in codes(egress("raw", rule("Deny"), apply_on_forward=True, do_not_track=True))

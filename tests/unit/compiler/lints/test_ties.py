@@ -59,3 +59,17 @@ def test_many_of_one_order_are_compared_with_their_neighbours_only():
     last = policy("z", selector="all()", order=10.0, ingress=(rule("Deny", source=entity(nets=("10.0.0.0/8",))),))
 
     assert codes(*many, last, POD, OPEN) == ["W066"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "told"),
+    [
+        ({"apply_on_forward": True}, ["W066"]),
+        ({"apply_on_forward": True, "pre_dnat": True}, []),
+        ({"apply_on_forward": True, "do_not_track": True}, []),
+    ],
+)
+def test_policies_that_are_never_asked_together_are_no_tie(phase, told):
+    other = policy("deny", selector="has(app)", order=10.0, ingress=(rule("Deny"),), **phase)
+
+    assert [code for code in codes(ALLOW, other, POD, OPEN) if code == "W066"] == told

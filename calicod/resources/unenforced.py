@@ -1,0 +1,59 @@
+"""What is valid, and answered for by `eval` and `explain`, but not enforced by the daemon of this version.
+
+Law: the loader warns of it, the daemon refuses it: it is never in force in name only.
+"""
+
+import msgspec
+
+from calicod.resources.kinds import HostEndpoint, Policy, Resource
+
+LOOPBACK = "lo"
+
+
+class Unenforced(msgspec.Struct, frozen=True):
+    """A finding about a field of `spec`."""
+
+    code: str
+    field: str
+    message: str
+    hint: str
+
+
+FORWARDED = Unenforced(
+    "N004",
+    "applyOnForward",
+    "applyOnForward is not enforced yet: the daemon refuses this policy",
+    "for the daemon leave it out: hosts judge no forwarded traffic yet",
+)
+BEFORE_DNAT = Unenforced(
+    "N005",
+    "preDNAT",
+    "preDNAT is not enforced yet: the daemon refuses this policy",
+    "for the daemon leave it out, and name destinations as they are after DNAT",
+)
+UNTRACKED = Unenforced(
+    "N006",
+    "doNotTrack",
+    "doNotTrack is not enforced yet: the daemon refuses this policy",
+    "for the daemon leave it out: every connection is tracked",
+)
+ON_LOOPBACK = Unenforced(
+    "N007",
+    "interfaceName",
+    "a host endpoint on lo is not enforced yet: the daemon refuses it",
+    "for the daemon remove it: what the host sends to itself passes",
+)
+
+
+def unenforced(resource: Resource) -> tuple[Unenforced, ...]:
+    """Why the daemon refuses a resource; nothing if it does not."""
+    if isinstance(resource, Policy):
+        told = (
+            (resource.apply_on_forward, FORWARDED),
+            (resource.pre_dnat, BEFORE_DNAT),
+            (resource.do_not_track, UNTRACKED),
+        )
+        return tuple(finding for given, finding in told if given)
+    if isinstance(resource, HostEndpoint) and resource.interface_name == LOOPBACK:
+        return (ON_LOOPBACK,)
+    return ()
