@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from calicod.errors import CalicodError
 from calicod.model.steering import Steering
 from calicod.netfilter import program
-from calicod.netfilter.chains import ABOUT, DROPS, GENERATION_WORD, JUMPS, tables
+from calicod.netfilter.chains import JUMPS, tables
+from calicod.netfilter.filter import ABOUT, GENERATION_WORD
 from calicod.netfilter.installer import Installed
+from calicod.netfilter.plan import DROPS
 from calicod.netfilter.program import Family
 from calicod.netfilter.table import Saved, Table, erase, fill, is_first, ours, words_of
 

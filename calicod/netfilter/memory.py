@@ -4,8 +4,8 @@ Law: it behaves as the real ones do, so that what holds here holds there (contra
 """
 
 from calicod.model.steering import Steering
-from calicod.netfilter.chains import DROPS
 from calicod.netfilter.installer import Installed
+from calicod.netfilter.plan import DROPS
 
 
 class MemoryInstaller:

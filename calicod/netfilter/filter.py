@@ -1,0 +1,63 @@
+"""The chains of filter: those that its hooks share, then each hook's own.
+
+Law: every packet that reaches the queue chain gets to a queue, or is dropped and counted.
+"""
+
+from types import MappingProxyType
+
+from calicod.netfilter import exempt, forward, input, output
+from calicod.netfilter.plan import DROP_INVALID, QUEUE, REJECT, Plan
+from calicod.netfilter.table import PREFIX, Chain
+
+ABOUT = f"{PREFIX}about"
+"""Nothing jumps there: its only rule is a comment that tells the generation to a supervisor that starts."""
+
+GENERATION_WORD = "generation"
+
+UNREACHABLE = MappingProxyType({4: "icmp-port-unreachable", 6: "icmp6-port-unreachable"})
+
+
+def chains(plan: Plan) -> tuple[Chain, ...]:
+    """Dispatch, judgement, queue and stamp of the three hooks."""
+    about = f'-m comment --comment "{GENERATION_WORD} {plan.steering.generation}" -j RETURN'
+    failsafes = exempt.failsafe_chain(plan.steering)
+    return (
+        Chain(ABOUT, (about,)),
+        Chain(DROP_INVALID, ("-j DROP",), lasting=True),
+        reject(plan),
+        queue(plan),
+        plan.chain(failsafes.name, *failsafes.rules),
+        *input.chains(plan),
+        *forward.chains(plan),
+        *output.chains(plan),
+    )
+
+
+def queue(plan: Plan) -> Chain:
+    """Into the queue of the packet's direction."""
+    steering, marks = plan.steering, plan.marks
+    original, reply = steering.queues(0)
+    known = f"-m connmark ! --mark 0x0/{marks.judged | marks.filter_stage:#x}"
+    return plan.chain(
+        QUEUE,
+        *plan.invalid(),
+        f"{known} -j MARK --set-xmark {marks.known:#x}/{marks.known:#x}",
+        f"-m conntrack --ctdir REPLY {_into(plan, reply)}",
+        _into(plan, original),
+    )
+
+
+def _into(plan: Plan, first: int) -> str:
+    last = first + plan.steering.workers - 1
+    which = f"--queue-num {first}" if last == first else f"--queue-balance {first}:{last}"
+    return f"-j NFQUEUE {which}{' --queue-bypass' if plan.steering.fail_open else ''}"
+
+
+def reject(plan: Plan) -> Chain:
+    """The answer to a sender that policy refuses."""
+    return plan.chain(
+        REJECT,
+        plan.clear_marks,
+        "-p tcp -j REJECT --reject-with tcp-reset",
+        f"-j REJECT --reject-with {UNREACHABLE[plan.family]}",
+    )

@@ -1,0 +1,47 @@
+"""The chains of INPUT in filter: what comes to the host by host endpoints, and from workloads.
+
+Law: a failsafe never helps a workload, and no stamp is trusted for a workload's link-local address.
+"""
+
+from functools import partial
+
+from msgspec.structs import replace
+
+from calicod.model.marks import TO_WORKLOAD_ID
+from calicod.netfilter import exempt
+from calicod.netfilter.pattern import Pattern
+from calicod.netfilter.plan import QUEUE, Plan
+from calicod.netfilter.table import PREFIX, Chain
+
+IN = f"{PREFIX}in"
+
+
+def chains(plan: Plan) -> tuple[Chain, ...]:
+    """Those of INPUT."""
+    host, work = f"{IN}-host", f"{IN}-work"
+    discovery = exempt.to_host_discovery(plan.family)
+    tests = partial(plan.tests, Pattern.incoming)
+    others = plan.local[len(plan.like) :]
+    local = [replace(pattern, id=pattern.local) for pattern in plan.like]
+    local += [replace(pattern, id=TO_WORKLOAD_ID) for pattern in plan.cover]
+    local += [pattern for pattern in plan.sent if pattern not in local]
+    return (
+        plan.chain(IN, *plan.dispatch(Pattern.incoming, f"{IN}-judge", f"{IN}-judge")),
+        plan.judge(IN, (*tests(plan.like, host, work), *_unsure(plan, work), *tests(others, host, work))),
+        plan.chain(f"{IN}-reply", *tests(local, host, work)),
+        plan.chain(
+            host,
+            *discovery,
+            *plan.invalid(),
+            *exempt.to_host_failsafes(plan.steering, plan.family),
+            f"-g {QUEUE}",
+        ),
+        plan.chain(work, *exempt.workload_discovery(plan.family), f"-g {QUEUE}"),
+        plan.stamp(IN, plan.stamps(Pattern.incoming, plan.local)),
+        plan.chain(f"{IN}-back", *plan.stamps(Pattern.incoming, local)),
+    )
+
+
+def _unsure(plan: Plan, work: str) -> list[str]:
+    """Any workload may send from any link-local address, and conntrack tells no links apart: never trusted."""
+    return [f"-s fe80::/10 {p.incoming()}-g {work}" for p in plan.cover] if plan.family == exempt.V6 else []

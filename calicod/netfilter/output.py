@@ -1,0 +1,42 @@
+"""The chains of OUTPUT in filter: what the host itself sends.
+
+Law: what it sends to a workload is subject to no policy: stamped at once, so that replies match, with an id of its own:
+an unprivileged process chooses the interface of each datagram (IP_PKTINFO).
+"""
+
+from calicod.model.marks import TO_WORKLOAD_ID
+from calicod.netfilter import exempt
+from calicod.netfilter.pattern import Pattern
+from calicod.netfilter.plan import QUEUE, Plan
+from calicod.netfilter.table import PREFIX, Chain
+
+OUT = f"{PREFIX}out"
+
+
+def chains(plan: Plan) -> tuple[Chain, ...]:
+    """Those of OUTPUT."""
+    host, work = f"{OUT}-host", f"{OUT}-work"
+    return (
+        plan.chain(OUT, *plan.dispatch(Pattern.outgoing, f"{OUT}-judge", work)),
+        plan.judge(OUT, plan.tests(Pattern.outgoing, plan.sent, host, host)),
+        plan.chain(
+            work,
+            *plan.verdicts(OUT),
+            *exempt.host_errors(plan.family),
+            *plan.invalid(),
+            f"-m conntrack --ctdir REPLY -g {OUT}-reply",
+            "-m conntrack --ctstate RELATED,UNTRACKED -j RETURN",
+            plan.set(TO_WORKLOAD_ID),
+        ),
+        plan.chain(f"{OUT}-reply", *plan.tests(Pattern.outgoing, plan.local, host, QUEUE)),
+        plan.chain(
+            host,
+            *exempt.from_host_discovery(plan.family),
+            *exempt.host_errors(plan.family),
+            *plan.invalid(),
+            *exempt.from_host_failsafes(plan.steering, plan.family),
+            f"-g {QUEUE}",
+        ),
+        plan.stamp(OUT, plan.stamps(Pattern.outgoing, plan.sent)),
+        plan.chain(f"{OUT}-back", *plan.stamps(Pattern.outgoing, plan.local)),
+    )

@@ -1,0 +1,140 @@
+"""A Steering as the hooks of one address family use it: interfaces in the order of selection, and the rules they share.
+
+Law: a flow's path is the incoming interface of its original direction: that direction is tested and stamped by incoming
+interface, the reply direction by outgoing interface. Where there is none, at OUTPUT and INPUT, the id says which host
+endpoint judges what the host sends, or that none does. Rules are as iptables-save shows them.
+"""
+
+from collections.abc import Callable, Iterable
+from types import MappingProxyType
+
+from msgspec.structs import replace
+
+from calicod.model.marks import LOCAL_ID
+from calicod.model.steering import Steering
+from calicod.netfilter.pattern import (
+    Pattern,
+    host_patterns,
+    ordered,
+    rest,
+    workload_cover,
+    workload_patterns,
+    workload_prefix,
+)
+from calicod.netfilter.table import PREFIX, Chain
+
+REJECT = f"{PREFIX}reject"
+QUEUE = f"{PREFIX}queue"
+DROP_INVALID = f"{PREFIX}drop-invalid"
+DROP_SPOOFED = f"{PREFIX}drop-spoofed"
+
+DROPS = MappingProxyType({"invalid": ("filter", DROP_INVALID), "spoofed": ("raw", DROP_SPOOFED)})
+"""Reason -> table and chain whose only rule counts these drops."""
+
+EXPECTED = "-m conntrack --ctstate RELATED --ctstatus EXPECTED"
+
+Side = Callable[[Pattern], str]
+"""`Pattern.incoming` or `Pattern.outgoing`."""
+
+
+def manages(steering: Steering) -> bool:
+    """Whether any interface is judged at all."""
+    return bool(steering.wildcard_host or workload_patterns(steering) or any(nic.managed for nic in steering.nics))
+
+
+class Plan:
+    """One family's view. When nothing is managed the chains are there, and empty.
+
+    `managed`: hosts that are judged; `like`: those of them whose name begins as a workload's: they come before the
+    prefix everywhere. `cover`: the workloads. `local`: paths of what comes to the host; `routed`: of what it forwards;
+    `sent`: of what it sends.
+    """
+
+    def __init__(self, steering: Steering, family: int) -> None:
+        self.steering = steering
+        self.family = family
+        self.marks = steering.marks
+        self.active = manages(steering)
+        hosts = host_patterns(steering)
+        self.managed = tuple(pattern for pattern in hosts if pattern.managed)
+        self.like = tuple(pattern for pattern in self.managed if workload_prefix(pattern.match, steering))
+        self.cover = workload_cover(steering)
+        self.rest = rest(steering)
+        self.local = ordered(steering, hosts if self.rest.managed else self.managed)
+        self.routed = ordered(steering, hosts)
+        apart = (replace(pattern, id=pattern.local) for pattern in self.managed if pattern.local != LOCAL_ID)
+        self.sent = (*apart, replace(self.rest, id=LOCAL_ID))
+        self.clear_marks = f"-j MARK --set-xmark 0x0/{self.marks.packet_mask:#x}"
+
+    def chain(self, name: str, *rules: str) -> Chain:
+        """A chain of ours; empty while nothing is managed."""
+        return Chain(name, rules if self.active else ())
+
+    def dispatch(self, side: Side, hosts: str, workloads: str) -> list[str]:
+        """Which packets of INPUT or OUTPUT are judged: managed hosts by name, workloads, with `*` all others but lo."""
+        rules = [f"{side(pattern)}-g {hosts}" for pattern in self.managed]
+        rules += [f"{side(pattern)}-g {workloads}" for pattern in self.cover]
+        if self.rest.managed:
+            rules += [f"{side(Pattern('lo', 0, workload=False))}-j RETURN", f"-g {hosts}"]
+        return rules
+
+    def judge(self, hook: str, original: Iterable[str]) -> Chain:
+        """What came back with a verdict first, then the reply direction, then the tests of the original one."""
+        reply = f"-m conntrack --ctdir REPLY -g {hook}-reply"
+        return self.chain(f"{hook}-judge", *self.verdicts(hook), reply, *original)
+
+    def verdicts(self, hook: str) -> tuple[str, ...]:
+        """The worker's verdict first, whatever the generation: nothing can loop.
+
+        An expected connection inherits its master's mark: what it inherited must not speak for it.
+        """
+        marks = self.marks
+        return (
+            f"-m mark --mark {marks.accept:#x}/{marks.accept:#x} -g {hook}-stamp",
+            f"-m mark --mark {marks.reject:#x}/{marks.reject:#x} -g {REJECT}",
+            f"{EXPECTED} -j CONNMARK --set-xmark 0x0/{marks.connection_mask:#x}",
+        )
+
+    def tests(self, side: Side, paths: Iterable[Pattern], host: str, work: str) -> list[str]:
+        """A current stamp of the packet's own path returns; what is left goes on to be asked about."""
+        rules = []
+        for pattern in paths:
+            rules.append(f"{side(pattern)}{self.current(pattern.id)}")
+            rules.append(f"{side(pattern)}-g {work if pattern.workload else host}")
+        return rules
+
+    def stamps(self, side: Side, paths: Iterable[Pattern]) -> list[str]:
+        """Each path's stamp for its flows."""
+        rules = []
+        for pattern in paths:
+            rules.append(f"{side(pattern)}{self.set(pattern.id)}")
+            if pattern.match:
+                rules.append(f"{side(pattern)}-j RETURN")
+        return rules
+
+    def stamp(self, hook: str, original: Iterable[str]) -> Chain:
+        """Reached by goto: returns to the built-in chain, so that the rules of others still apply."""
+        return self.chain(
+            f"{hook}-stamp",
+            self.clear_marks,
+            "-m conntrack --ctstate RELATED,UNTRACKED -j RETURN",
+            f"-m conntrack --ctdir REPLY -g {hook}-back",
+            *original,
+        )
+
+    def invalid(self) -> tuple[str, ...]:
+        """What conntrack calls INVALID is dropped and counted, unless a setting lets policy judge it."""
+        return (f"-m conntrack --ctstate INVALID -j {DROP_INVALID}",) if self.steering.drop_invalid else ()
+
+    def current(self, interface: int) -> str:
+        """Returns what bears the present stamp of this path."""
+        marks = self.marks
+        stamp = marks.stamp(self.steering.generation, interface) | marks.filter_stage
+        mask = marks.generation | marks.interface | marks.filter_stage
+        return f"-m connmark --mark {stamp:#x}/{mask:#x} -j RETURN"
+
+    def set(self, interface: int) -> str:
+        """Stamps the connection for this path."""
+        marks = self.marks
+        stamp = marks.stamp(self.steering.generation, interface) | marks.filter_stage
+        return f"-j CONNMARK --set-xmark {stamp:#x}/{marks.connection_mask:#x}"

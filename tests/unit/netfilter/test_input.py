@@ -1,0 +1,13 @@
+"""What comes to the host."""
+
+from tests.unit.netfilter.steered import chain, full
+
+
+def test_a_stamp_is_never_trusted_for_a_workloads_link_local_address() -> None:
+    rules = chain(full(), "in-judge", 6)
+    trusting = [number for number, rule in enumerate(rules) if "connmark" in rule and "cali-mgmt" not in rule]
+
+    assert rules[trusting[0] - 2 : trusting[0]] == (
+        "-s fe80::/10 -i cali+ -g calicod-in-work",
+        "-s fe80::/10 -i tap+ -g calicod-in-work",
+    )
