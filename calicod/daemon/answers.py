@@ -59,7 +59,7 @@ class Answers:
             drops=dict(s.guard.total_drops),
             rejected=reading.rejected if reading else (),
             warnings=reading.warnings if reading else (),
-            notices=tuple(s.notices),
+            notices=(*s.notices, *s.cautions),
             events_written=s.reporter.written,
             events_lost=s.reporter.lost,
         )

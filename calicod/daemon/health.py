@@ -16,7 +16,8 @@ STARTING, HEALTHY, DEGRADED, STOPPING = "starting", "healthy", "degraded", "stop
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What the judgement rests on. `late`: workers that do not judge by the newest revision; `silent`: those that hang.
 
-    `unsteered`, `clash`: what is wrong with our rules in the kernel, or with those of others, as sentences.
+    `unsteered`, `clash`: what is wrong with our rules in the kernel, or with those of others, as sentences;
+    `unprotected`: interfaces that policy does not reach.
     """
 
     ready: bool
@@ -26,6 +27,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     silent: tuple[int, ...] = ()
     unsteered: str = ""
     clash: str = ""
+    unprotected: tuple[str, ...] = ()
 
 
 def reasons(facts: Facts) -> tuple[str, ...]:
@@ -37,7 +39,7 @@ def reasons(facts: Facts) -> tuple[str, ...]:
         found.append(f"{counted(facts.rejected)}: {summary(facts.rejected)}")
     found += [f"worker {worker} does not judge by the newest revision yet" for worker in facts.late]
     found += [f"worker {worker} does not answer: the packets of its queues wait" for worker in facts.silent]
-    found += [trouble for trouble in (facts.unsteered, facts.clash) if trouble]
+    found += [trouble for trouble in (facts.unsteered, facts.clash, *facts.unprotected) if trouble]
     return tuple(found)
 
 

@@ -15,7 +15,7 @@ from functools import partial
 import structlog
 
 from calicod import __version__
-from calicod.daemon import presence, views
+from calicod.daemon import cautions, presence, views
 from calicod.daemon.answers import Answers
 from calicod.daemon.changes import Changes
 from calicod.daemon.control import Control
@@ -34,6 +34,7 @@ from calicod.daemon.state import EndpointState, Reloaded
 from calicod.daemon.workers import Workers
 from calicod.errors import CalicodError
 from calicod.model import event as ev
+from calicod.model.interface import Link
 from calicod.model.record import Applied, Batch, Ready, SupervisorDied, WorkerDied
 from calicod.model.steering import Steering
 from calicod.netfilter import conntrack, links
@@ -68,6 +69,8 @@ class Supervisor:
         self.changes = Changes()
         self.installer = installer or choose(settings.steering, settings.marks)
         self.notices = [*notices, *self.installer.notices]
+        self.cautions: tuple[str, ...] = ()
+        self.unprotected: tuple[str, ...] = ()
         self.sources = Sources(settings.policy_paths, settings.node_name, settings.state_directory)
         self.reading: Reading | None = None
         self.failure = ""
@@ -274,12 +277,25 @@ class Supervisor:
                 log.error("policy.rejected", code=event.code, message=event.message, kept=event.kept, file=event.file)
                 self.reporter.emit(event)
         reading = self.reading
-        interfaces = await asyncio.to_thread(links.interfaces)
+        present = await asyncio.to_thread(links.links)
+        interfaces = tuple(link.interface for link in present)
         self.reporter.direct(reading.ruleset, interfaces)
         outcome = await self.enforcer.enforce(reading.ruleset, interfaces)
+        self._look_around(reading, present)
         self._begin()
         if outcome.changed:
             self._tell_applied(reading, outcome, (time.monotonic() - began) * 1000)
+
+    def _look_around(self, reading: Reading, present: tuple[Link, ...]) -> None:
+        """What the interfaces make of the policy, told when it changes."""
+        steering = self.enforcer.steering
+        assert steering is not None  # noqa: S101  only called after a change
+        former = self.cautions
+        self.unprotected = cautions.unprotected(steering, present)
+        self.cautions = cautions.notices(reading.ruleset, steering, present)
+        for caution in self.cautions:
+            if caution not in former:
+                log.warning("interfaces.cautioned", caution=caution)
 
     def _begin(self) -> None:
         """Once: everything is in force."""
@@ -290,7 +306,7 @@ class Supervisor:
         notify(READY, f"STATUS=enforcing revision {self.enforcer.revision}")
         if self._replaced:
             return
-        revision, notices = self.enforcer.revision, tuple(self.notices)
+        revision, notices = self.enforcer.revision, (*self.notices, *self.cautions)
         self.reporter.emit(
             ev.DaemonStarted(calicod_version=__version__, pid=os.getppid(), revision=revision, notices=notices)
         )
@@ -327,6 +343,7 @@ class Supervisor:
             silent=self.workers.silent(),
             unsteered=self.guard.trouble,
             clash=self.patrol.clash,
+            unprotected=self.unprotected,
         )
         event = self.health.judge(facts)
         if event is not None:

@@ -1,4 +1,4 @@
-"""A network interface of this host, as netlink tells it."""
+"""A network interface of this host, as netlink tells it, and how it is stacked upon others."""
 
 import msgspec
 
@@ -10,3 +10,21 @@ class Interface(msgspec.Struct, frozen=True):
     name: str
     addresses: tuple[bytes, ...] = ()
     up: bool = True
+
+
+class Link(msgspec.Struct, frozen=True):
+    """An interface and its neighbours here. `kind`: as `ip -d link` shows it, "" for hardware and `lo`.
+
+    `master`: the bridge, bond or vrf that it belongs to. `below`: the interface that it sits on (vlan, macvlan) or the
+    other end (veth); "" when that is in another namespace.
+    """
+
+    interface: Interface
+    kind: str = ""
+    master: str = ""
+    below: str = ""
+
+    @property
+    def name(self) -> str:
+        """The interface's name."""
+        return self.interface.name

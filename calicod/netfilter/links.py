@@ -7,7 +7,7 @@ missed (an overrun of the socket) can stay missed.
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
-from calicod.model.interface import Interface
+from calicod.model.interface import Interface, Link
 from calicod.netfilter.netlink import NETLINK_ROUTE, Netlink
 
 GROUP_LINK, GROUP_IPV4_ADDRESS, GROUP_IPV6_ADDRESS = 1, 5, 9
@@ -17,7 +17,12 @@ FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 def interfaces() -> tuple[Interface, ...]:
-    """Every interface by index. An address is its own side's (IFA_LOCAL) on a link between two points.
+    """Every interface by index. An address is its own side's (IFA_LOCAL) on a link between two points."""
+    return tuple(link.interface for link in links())
+
+
+def links() -> tuple[Link, ...]:
+    """The same, with what each belongs to or sits on.
 
     In a thread of its own: pyroute2 runs an event loop, which a thread that runs one already cannot do.
     """
@@ -25,20 +30,26 @@ def interfaces() -> tuple[Interface, ...]:
         return thread.submit(_read).result()
 
 
-def _read() -> tuple[Interface, ...]:
+def _read() -> tuple[Link, ...]:
     # Importing it takes 100 ms: only who opens the socket pays.
     from pyroute2 import IPRoute
 
     with IPRoute() as route:
-        links = [(link["index"], readable(link.get_attr("IFLA_IFNAME")), link["flags"]) for link in route.get_links()]
+        found = {link["index"]: link for link in route.get_links()}
         addresses: dict[int, list[bytes]] = {}
         for address in route.get_addr():
             text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
             if address["family"] in FAMILIES and text:
                 addresses.setdefault(address["index"], []).append(socket.inet_pton(address["family"], text))
+    names = {index: readable(link.get_attr("IFLA_IFNAME")) for index, link in found.items()}
     return tuple(
-        Interface(index, name, tuple(sorted(addresses.get(index, ()))), bool(flags & IFF_UP))
-        for index, name, flags in sorted(links)
+        Link(
+            Interface(index, names[index], tuple(sorted(addresses.get(index, ()))), bool(link["flags"] & IFF_UP)),
+            kind=link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or "",
+            master=names.get(link.get_attr("IFLA_MASTER"), ""),
+            below="" if link.get_attr("IFLA_LINK_NETNSID") is not None else names.get(link.get_attr("IFLA_LINK"), ""),
+        )
+        for index, link in sorted(found.items())
     )
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from calicod.model.interface import Interface
-from calicod.netfilter.links import Watcher, interfaces
+from calicod.netfilter.links import Watcher, interfaces, links
+from tests.kernel import needs_kernel
 from tests.netns.world import World, inside, run, world
 
 pytestmark = pytest.mark.netns
@@ -45,6 +46,21 @@ def test_interfaces_come_with_all_their_addresses(here: World) -> None:
     assert found["lo"] == LOOPBACK
     assert found["v0"] == Interface(70, "v0", expected, up=False)
     assert found["v1"].addresses == ()
+
+
+def test_links_tell_what_they_belong_to_and_sit_on(here: World) -> None:
+    needs_kernel("bridges")
+    run("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1")
+    run("ip", "link", "add", "br0", "type", "bridge")
+    run("ip", "link", "set", "v0", "master", "br0")
+    run("ip", "link", "add", "m0", "link", "v0", "type", "macvlan")
+    away = here.add("away")
+    run("ip", "link", "set", "v1", "netns", away)
+
+    found = {link.name: (link.kind, link.master, link.below) for link in links()}
+
+    expected = {"lo": ("", "", ""), "v0": ("veth", "br0", ""), "br0": ("bridge", "", ""), "m0": ("macvlan", "", "v0")}
+    assert found == expected
 
 
 def test_a_name_that_is_no_text_is_told_with_backslashes_and_keeps_its_prefix(here: World) -> None:

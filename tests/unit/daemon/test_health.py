@@ -82,3 +82,9 @@ def test_a_worker_that_hangs_is_a_reason():
     hanging = Facts(ready=True, failure="", rejected=(), late=(), silent=(1,))
 
     assert reasons(hanging) == ("worker 1 does not answer: the packets of its queues wait",)
+
+
+def test_an_interface_that_policy_does_not_reach_is_a_reason():
+    unreached = Facts(ready=True, failure="", rejected=(), late=(), unprotected=("interface eth0 belongs to br0",))
+
+    assert reasons(unreached) == ("interface eth0 belongs to br0",)
