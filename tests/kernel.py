@@ -25,6 +25,10 @@ FEATURES: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
             ("tc", "qdisc", "add", "dev", "v0", "root", "netem", "delay", "1ms"),
         ),
         "bridges": (("ip", "link", "add", "b0", "type", "bridge"),),
+        "macvlan": (
+            ("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1"),
+            ("ip", "link", "add", "m0", "link", "v0", "type", "macvlan"),
+        ),
         "vrf": (("ip", "link", "add", "r0", "type", "vrf", "table", "10"),),
         "nft queue": (
             ("nft", "add table inet t"),
