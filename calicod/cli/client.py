@@ -85,9 +85,9 @@ def asked(path: str, target: str, kind: type[Answer], method: str = "GET") -> An
         raise Unreachable(path, why, hint="restart it after an upgrade: `systemctl restart calicod`") from error
 
 
-def stream(path: str, target: str) -> Iterator[bytes]:
-    """The lines of an answer that does not end by itself, as they come. Raises Unreachable."""
-    with closing(UnixConnection(path, None)) as connection:
+def stream(path: str, target: str, patience: float | None = None) -> Iterator[bytes]:
+    """The lines of an answer as they come; `patience`: how long one may take. Raises Unreachable."""
+    with closing(UnixConnection(path, patience)) as connection:
         answer = ask(connection, path, target, "GET")
         while True:
             try:

@@ -10,18 +10,11 @@ import click
 import msgspec
 
 from calicod.cli.account import Account, StageAccount, account, endpoint_title, policy_title
-from calicod.cli.judging import (
-    Judging,
-    compiled,
-    judging_options,
-    present,
-    protocol_number,
-    tell_of_lost_hosts,
-    written,
-)
-from calicod.cli.passage import Given, Passage, node_for, passage
+from calicod.cli.client import socket_option
+from calicod.cli.judging import Judging, judging_options, protocol_number
+from calicod.cli.passage import Given, Passage
+from calicod.cli.scene import enforced, offline
 from calicod.cli.story import OUTCOMES, QUIET, Line, pending_story, story, tell
-from calicod.compiler.compile import compile
 from calicod.engine.linear import LinearEngine
 from calicod.engine.record import Step
 from calicod.model.decision import Decision, EndpointReference, PolicyReference
@@ -78,10 +71,14 @@ class Party(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """The question, complete: what was given, what was assumed, who the addresses are."""
+    """The question, complete: what was given, what was assumed, who the addresses are.
+
+    `revision`: of the daemon whose policy this is.
+    """
 
     packet: Packet
     node: str | None
+    revision: int | None
     way: Passage
     assumed: tuple[str, ...]
     src: tuple[Party, ...]
@@ -101,10 +98,12 @@ class Answer(msgspec.Struct):
     """The answer of `--json`: a decision as `eval` gives it, with everything that led to it.
 
     `assumed`, `notes`, `unasked` and `why`: in words; `node` None: the whole cluster; `stages`: see Account.
+    `revision`: of the daemon, with --live.
     """
 
     packet: dict[str, str | int]
     node: str | None
+    revision: int | None
     hook: str | None
     in_: str = msgspec.field(name="in")
     out: str
@@ -137,7 +136,9 @@ class Answer(msgspec.Struct):
 @click.option("--hook", type=click.Choice(list(HOOKS)), help="Where it is judged. Default: found from the addresses.")
 @click.option("--in", "in_interface", default="", metavar="NAME", help="The interface it comes in by.")
 @click.option("--out", "out_interface", default="", metavar="NAME", help="The interface it goes out by.")
+@click.option("--live", is_flag=True, help="Against what the daemon enforces now; without PATH.")
 @click.option("--json", "as_json", is_flag=True, help="Everything as one JSON object.")
+@socket_option
 def command(
     *,
     judging: Judging,
@@ -151,19 +152,23 @@ def command(
     hook: str | None,
     in_interface: str,
     out_interface: str,
+    live: bool,
     as_json: bool,
+    socket: str,
 ) -> None:
     """Why one packet is allowed or denied, step by step.
 
     Shows every tier, policy and rule that was tried, which field failed to match, and where it stopped. The packet is
     the first of a new connection. Node, hook and interfaces that are not given are found from the addresses, and what
-    was assumed is said. Exit 0 whatever the verdict, 1 if a resource has errors.
+    was assumed is said. With --live it is judged by what the daemon of this host enforces now. Exit 0 whatever the
+    verdict, 1 if a resource has errors, 3 if the daemon cannot be reached.
 
     \b
     Examples:
       calicod explain examples/01-allow-within-namespace --src 10.65.0.13 --dst 10.65.0.11 --dport 6379
       calicod explain examples/08-host-endpoint-alone --node node --src 192.0.2.9 --dst 192.0.2.1 --dport 22 \\
           --hook input --in eth0
+      calicod explain --live --src 192.0.2.9 --dst 192.0.2.1 --dport 22
     """
     packet, guessed = packet_of(src, dst, protocol, (sport, dport), (icmp_type, icmp_code))
     given = Given(
@@ -173,18 +178,20 @@ def command(
         in_interface=in_interface,
         out_interface=out_interface,
     )
-    resources = written(judging)
-    node, assumed = node_for(judging, resources, given)
-    ruleset = compiled(resources, node)
-    way = passage(judging, ruleset, given)
-    if way.hook is None and node is not None:
-        node, ruleset, assumed = None, compile(resources, None).ruleset, ()  # its findings were told
-    if way.hook is not None:
-        tell_of_lost_hosts(judging, ruleset)
+    scene = enforced(socket, given) if live else offline(judging, given)
+    ruleset, way = scene.ruleset, scene.way
     steps: list[Step] = []
-    engine = LinearEngine(ruleset, present(judging, ruleset), steps.append)
+    engine = LinearEngine(ruleset, scene.interfaces, steps.append)
     decision = decide(engine, packet, way)
-    told = Told(packet, node, way, (*guessed, *assumed, *way.assumed), parties(ruleset, src), parties(ruleset, dst))
+    told = Told(
+        packet=packet,
+        node=scene.node,
+        revision=scene.revision,
+        way=way,
+        assumed=(*guessed, *scene.assumed, *way.assumed),
+        src=parties(ruleset, src),
+        dst=parties(ruleset, dst),
+    )
     found = account(steps, engine, packet, decision)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(answer(told, decision, found))))
@@ -260,6 +267,8 @@ def decide(engine: LinearEngine, packet: Packet, way: Passage) -> Decision:
 def lines(told: Told, decision: Decision, found: Account) -> Iterator[Line]:
     """Everything for people: the packet, what was assumed, what happened, what came of it and why."""
     yield ((summary(told.packet), "bold"), (where(told.way), ""))
+    if told.revision is not None:
+        yield ((f"  as node {told.node} enforces it now, revision {told.revision}", QUIET),)
     shown = {endpoint_title(stage.endpoint) for stage in found.stages}
     for side, parties_there in (("from", told.src), ("to", told.dst)):
         for party in parties_there:
@@ -303,6 +312,7 @@ def answer(told: Told, decision: Decision, found: Account) -> Answer:
     return Answer(
         packet=parts | {name: number for name, number in numbers.items() if number >= 0},
         node=told.node,
+        revision=told.revision,
         hook=told.way.hook.value if told.way.hook else None,
         in_=told.way.in_interface,
         out=told.way.out_interface,

@@ -45,7 +45,7 @@ class Judging(msgspec.Struct, frozen=True):
 def judging_options(command: Callable[..., None]) -> Callable[..., None]:
     """PATH..., --node, --cluster, --interfaces and --config, given on as `judging`."""
 
-    @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+    @click.argument("paths", nargs=-1, metavar="PATH...")
     @click.option("--node", metavar="NAME", help="Which endpoints are local; default: this host's name.")
     @click.option("--cluster", is_flag=True, help="Every endpoint is local to somebody: judge both ends, by address.")
     @click.option("--interfaces", metavar="FILE", help='Which there are: {"eth0": ["192.0.2.1/24"]}.')
@@ -60,6 +60,13 @@ def judging_options(command: Callable[..., None]) -> Callable[..., None]:
         config: str | None,
         **kwargs: Any,  # noqa: ANN401  as above
     ) -> None:
+        live = kwargs.get("live")
+        if live and (paths or node is not None or cluster or interfaces or config):
+            raise click.UsageError(
+                "--live: the daemon says what there is: no PATH, --node, --cluster, --interfaces, --config"
+            )
+        if not paths and not live:
+            raise click.UsageError("Missing argument 'PATH...'.")
         if [STDIN in paths, interfaces == STDIN, kwargs.get("packets") == STDIN].count(True) > 1:
             raise click.UsageError("-: standard input can be only one of PATH, --interfaces and --packets")
         if node == "":

@@ -29,6 +29,7 @@ COMMANDS = MappingProxyType(
         "reload": "read all sources again",
         "endpoints": "each endpoint with its interface, addresses and policies",
         "policies": "each policy with the endpoints it selects and its hits",
+        "flows": "the live flows that are allowed, and by which rule",
         "events": "the event stream",
         "teardown": "remove every rule, set and mark of calicod's",
         "demo": "the whole thing, in network namespaces of its own",

@@ -5,12 +5,14 @@ Law: an answer is a look, never a change; only `reload` asks for one, and waits 
 
 import os
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from calicod.daemon import views
+from calicod.daemon import live, views
 from calicod.daemon.control import Handlers
 from calicod.daemon.health import HEALTHY, STOPPING
 from calicod.daemon.state import EndpointState, PolicyState, Status
+from calicod.ruleset.enforcement import encode
 
 if TYPE_CHECKING:
     from calicod.daemon.supervisor import Supervisor
@@ -29,6 +31,8 @@ class Answers:
             status=self.status,
             endpoints=self.endpoints,
             policies=self.policies,
+            flows=self.flows,
+            enforcement=self.enforcement,
             reload=self.reload,
             recent=reporter.recent,
             follow=reporter.follow,
@@ -72,6 +76,18 @@ class Answers:
         """Every policy that is enforced, with its hits."""
         enforcement = self.supervisor.enforcer.enforcement
         return views.policy_states(enforcement.ruleset, self.supervisor.reporter.hits) if enforcement else ()
+
+    def flows(self) -> Iterator[bytes]:
+        """Every live allowed flow, as JSON Lines in chunks; blocks."""
+        enforcer = self.supervisor.enforcer
+        if enforcer.enforcement is None or enforcer.steering is None:
+            return iter(())
+        return live.lines(enforcer.enforcement, enforcer.steering, self.supervisor.settings.node_name)
+
+    def enforcement(self) -> bytes:
+        """What is enforced, as workers read it; nothing before there is any."""
+        held = self.supervisor.enforcer.enforcement
+        return b"" if held is None else encode(held)
 
     async def reload(self) -> object:
         """Reads all sources again; returns when every worker enforces the result."""

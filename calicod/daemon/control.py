@@ -7,7 +7,8 @@ JSON, an event stream is JSON Lines. Who may connect is decided by the socket's 
 import asyncio
 import grp
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -22,11 +23,16 @@ Answer = Callable[[], object]
 
 
 class Handlers(msgspec.Struct, frozen=True):
-    """What the supervisor offers. `reload` returns when every worker enforces the result; `follow` never ends."""
+    """What the supervisor offers. `reload` returns when every worker enforces the result; `follow` never ends.
+
+    `flows` gives chunks of JSON Lines and blocks: it is read in threads.
+    """
 
     status: Answer
     endpoints: Answer
     policies: Answer
+    flows: Callable[[], Iterator[bytes]]
+    enforcement: Callable[[], bytes]
     reload: Callable[[], Awaitable[object]]
     recent: Callable[[], list[bytes]]
     follow: Callable[[], AsyncIterator[bytes]]
@@ -46,6 +52,8 @@ class Control:
         app.router.add_get("/status", self._plain(self.handlers.status))
         app.router.add_get("/endpoints", self._plain(self.handlers.endpoints))
         app.router.add_get("/policies", self._plain(self.handlers.policies))
+        app.router.add_get("/flows", self._flows)
+        app.router.add_get("/enforcement", self._enforcement)
         app.router.add_post("/reload", self._reload)
         app.router.add_get("/events", self._events)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -84,6 +92,21 @@ class Control:
 
     async def _reload(self, _: web.Request) -> web.Response:
         return web.Response(body=msgspec.json.encode(await self.handlers.reload()), content_type="application/json")
+
+    async def _enforcement(self, _: web.Request) -> web.Response:
+        return web.Response(body=self.handlers.enforcement(), content_type="application/x-msgpack")
+
+    async def _flows(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        chunks = self.handlers.flows()
+        first = await asyncio.to_thread(next, chunks, b"")  # what fails, fails before the answer has begun
+        await response.prepare(request)
+        chunk = first
+        with suppress(ConnectionError, asyncio.CancelledError):
+            while chunk:
+                await response.write(chunk)
+                chunk = await asyncio.to_thread(next, chunks, b"")
+        return response
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if request.query.get("follow") != "1":

@@ -66,7 +66,18 @@ class Placing:
             route = self._find(destination, source, 0)
             out = "lo" if route is not None and route.local else self._name(route)
             return Place(Hook.OUTPUT, "", out) if out and self._sends(out) == interface else None
-        incoming = self._owners.get(interface) or self._behind(source, interface)
+        return self._from(self._owners.get(interface) or self._behind(source, interface), source, destination)
+
+    def by_routes(self, source: bytes, destination: bytes) -> Place | None:
+        """The path of a flow that bears no interface id: it comes by the way that leads back to its source."""
+        back = self._find(source, b"", 0)
+        if back is not None and back.local:
+            route = self._find(destination, source, 0)
+            out = "lo" if route is not None and route.local else self._name(route)
+            return Place(Hook.OUTPUT, "", out) if out else None
+        return self._from(self._name(back), source, destination)
+
+    def _from(self, incoming: str, source: bytes, destination: bytes) -> Place | None:
         if incoming not in self._indexes:
             return None
         route = self._find(destination, source, self._indexes[incoming])

@@ -1,4 +1,4 @@
-"""What the daemon tells about itself: the shapes behind `status`, `endpoints` and `policies`.
+"""What the daemon tells about itself: the shapes behind `status`, `endpoints`, `policies` and `flows`.
 
 Law: plain values, encoded as they are by the control socket; the commands print them and add nothing.
 """
@@ -6,6 +6,8 @@ Law: plain values, encoded as they are by the control socket; the commands print
 import msgspec
 
 from calicod.errors import Diagnostic
+from calicod.model.decision import PolicyReference
+from calicod.model.event import Party
 
 
 class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,37 @@ class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
     denied: int = 0
     logged: int = 0
     staged: bool = False
+
+
+class LiveFlow(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection that the policy in force allows, in the words of events (docs/events.md).
+
+    `hook` None: its path is not certain, so neither is what decided. `generation`: of the policy that judged it; 0 for
+    one that no policy judged. Counters and age are None where the kernel does not count.
+    """
+
+    protocol: str
+    src_ip: str
+    src_port: int | None
+    dst_ip: str
+    dst_port: int | None
+    icmp_type: int | None
+    icmp_code: int | None
+    hook: str | None
+    in_interface: str | None
+    out_interface: str | None
+    src: Party
+    dst: Party
+    reporter: str | None
+    reason: str | None
+    policy: PolicyReference | None
+    generation: int
+    age_seconds: float | None
+    packets_to_dst: int | None
+    bytes_to_dst: int | None
+    packets_to_src: int | None
+    bytes_to_src: int | None
+    flow_id: str | None
 
 
 class Reloaded(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from calicod.netfilter.flow import (
     ConntrackEvent,
     Flow,
     FlowTuple,
+    has_ended,
     head,
     parse,
     read,
@@ -148,13 +149,13 @@ def only_began(mark: int, mask: int) -> tuple[Step, ...]:
     )
 
 
-def dump(mark: int = 0, mask: int = 0) -> Iterator[Flow]:
-    """Every connection whose mark, under the mask, is `mark`: the kernel chooses."""
+def dump(mark: int = 0, mask: int = 0, *, live: bool = False) -> Iterator[Flow]:
+    """Every connection whose mark, under the mask, is `mark`: the kernel chooses. `live`: not those that have ended."""
     wanted = attribute(MARK, U32.pack(mark)) + attribute(MARK_MASK, U32.pack(mask)) if mask else b""
     with Netlink(NETLINK_NETFILTER) as netlink:
         for _, body in netlink.request(GET, head(0) + wanted, NLM_F_DUMP):
             flow = read(body, NFGEN.size, len(body), body[0]) if body[:1] in _KNOWN else None
-            if flow is not None:
+            if flow is not None and not (live and has_ended(body[NFGEN.size :])):
                 yield flow
 
 

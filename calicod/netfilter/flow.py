@@ -17,7 +17,8 @@ NEW, GET, DELETE = CTNETLINK, CTNETLINK | 1, CTNETLINK | 2
 """IPCTNL_MSG_CT_*: a NEW message is an event of a new connection, an answer or a change; DELETE is its end."""
 
 TUPLE_ORIGINAL, TUPLE_REPLY, STATUS, MARK, COUNTERS_ORIGINAL, COUNTERS_REPLY = 1, 2, 3, 8, 9, 10
-TUPLE_MASTER, ZONE, TIMESTAMP, MARK_MASK = 14, 18, 20, 21
+PROTOINFO, TUPLE_MASTER, ZONE, TIMESTAMP, MARK_MASK = 4, 14, 18, 20, 21
+PROTOINFO_TCP, TCP_STATE = 1, 1
 IP, PROTO = 1, 2
 PROTO_NUMBER, SOURCE_PORT, DESTINATION_PORT = 1, 2, 3
 ICMP_FIELDS = {1: (4, 5, 6), 58: (7, 8, 9)}
@@ -85,6 +86,9 @@ class ConntrackEvent(msgspec.Struct, frozen=True):
     flow: Flow
 
 
+ENDED = range(6, 9)
+"""TCP_CONNTRACK_*: LAST_ACK, TIME_WAIT, CLOSE."""
+
 Read = Callable[[bytes, int, int, int], Flow | None]
 """Bytes, where the attributes begin and end in them, family (AF_*)."""
 
@@ -141,6 +145,13 @@ def read(data: bytes, offset: int, end: int, family: int) -> Flow | None:
     zone = U16.unpack_from(data, where[ZONE] + 4)[0] if ZONE in where else 0
     master = _tuple(data, where[TUPLE_MASTER], family) if TUPLE_MASTER in where else None
     return Flow(original, reply, mark, status, zone, packets, octets, reply_packets, reply_octets, start, stop, master)
+
+
+def has_ended(attributes_: bytes) -> bool:
+    """The attributes are those of a TCP connection of which only the memory is left."""
+    info = attributes(attributes_).get(PROTOINFO, b"")
+    state = attributes(attributes(info).get(PROTOINFO_TCP, b"")).get(TCP_STATE, b"\0")
+    return state[0] in ENDED
 
 
 def write_tuple(kind: int, flow: FlowTuple) -> bytes:

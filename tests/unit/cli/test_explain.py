@@ -208,3 +208,16 @@ def test_early_policy_of_a_host_endpoint_is_told_before_the_others(tmp_path, hoo
 
     assert [stage["phase"] for stage in answer["stages"]] == phases
     assert answer["hook"] == hook
+
+
+@pytest.mark.parametrize("more", [[str(FIRST)], ["--node", "n1"], ["--cluster"]])
+def test_live_takes_nothing_that_the_daemon_knows_itself(more):
+    result = calicod("explain", "--live", *more, "--src", GREEN, "--dst", RED, "--dport", 6379)
+
+    assert (result.exit_code, "--live: " in result.stderr) == (2, True)
+
+
+def test_live_without_a_daemon_exits_3(tmp_path):
+    socket = ("--socket", tmp_path / "c.sock")
+
+    assert calicod("explain", "--live", *socket, "--src", GREEN, "--dst", RED, "--dport", 6379).exit_code == 3

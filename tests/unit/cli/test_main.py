@@ -64,7 +64,9 @@ def examples() -> list[str]:
         text = calicod(name, "--help").stdout
         block = text.split("Examples:\n")[1].split("\n\n")[0]
         lines = re.sub(r"(\\|\|)\n +", r"\1\n", block)
-        found += [line.strip() for line in re.split(r"(?<!\\)(?<!\|)\n", lines) if line.strip()]
+        found += [
+            line.strip() for line in re.split(r"(?<!\\)(?<!\|)\n", lines) if line.strip() and "--live" not in line
+        ]
     return found
 
 

@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from calicod.daemon.state import EndpointState, PolicyState, Status
+from calicod.ruleset.enforcement import decode
 from tests.unit.daemon.control_plane import ControlPlane, namespace
 
 pytestmark = pytest.mark.netns
@@ -59,6 +60,20 @@ def test_endpoints_and_policies_are_those_in_force(plane):
 
     assert [(e.name, [p.name for p in e.ingress]) for e in endpoints] == [("h", ["web"])]
     assert [(p.name, p.endpoints, p.ingress_rules) for p in policies] == [("web", ("h",), 1)]
+
+
+def test_what_is_enforced_is_given_as_workers_read_it(plane):
+    async def ask() -> tuple[bytes, list[bytes]]:
+        async with plane.running():
+            before = plane.supervisor.answers.enforcement()
+            await plane.healthy()
+            answers = plane.supervisor.answers
+            return before, answers.enforcement(), list(await asyncio.to_thread(list, answers.flows()))
+
+    before, held, flows = asyncio.run(ask())
+
+    assert (before, flows) == (b"", [])
+    assert decode(held) == plane.supervisor.enforcer.enforcement
 
 
 def test_a_daemon_that_was_asked_to_stop_says_so(plane):

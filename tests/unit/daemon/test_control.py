@@ -28,6 +28,8 @@ HANDLERS = Handlers(
     status=lambda: {"healthy": True},
     endpoints=lambda: [1],
     policies=lambda: [2],
+    flows=lambda: iter([b"{1}\n{2}\n", b"{3}\n"]),
+    enforcement=lambda: b"\x80",
     reload=reloaded,
     recent=lambda: [b"a\n", b"b\n"],
     follow=following,
@@ -61,6 +63,14 @@ def test_each_question_has_its_answer_as_json(tmp_path, target, method, answer):
     said, _ = served(tmp_path, lambda path: json.loads(request(path, target, method)))
 
     assert said == answer
+
+
+def test_live_flows_are_lines(tmp_path):
+    assert served(tmp_path, lambda path: request(path, "/flows"))[0] == b"{1}\n{2}\n{3}\n"
+
+
+def test_the_enforcement_comes_as_it_is(tmp_path):
+    assert served(tmp_path, lambda path: request(path, "/enforcement"))[0] == b"\x80"
 
 
 def test_recent_events_are_lines(tmp_path):

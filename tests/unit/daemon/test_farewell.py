@@ -130,3 +130,18 @@ def test_a_flow_is_judged_as_its_first_packet():
 
 def test_a_failsafe_flow_is_not_one_that_policy_allowed():
     assert not is_older(MARKS.stamp(4, ETH0), MARKS, 5)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "place"),
+    [
+        (CLIENT, NODE, Place(Hook.INPUT, "eth0", "")),
+        (CLIENT, WORKLOAD, Place(Hook.FORWARD, "eth0", "caliw")),
+        (NODE, CLIENT, Place(Hook.OUTPUT, "", "eth0")),
+        (NODE, NODE, Place(Hook.OUTPUT, "", "lo")),
+        ("203.0.113.1", NODE, None),
+        (CLIENT, "203.0.113.1", None),
+    ],
+)
+def test_a_flow_without_a_stamp_is_placed_by_the_routes_alone(source, destination, place):
+    assert Placing(ENFORCEMENT, STEERING, route).by_routes(addr(source), addr(destination)) == place

@@ -1,8 +1,19 @@
 import msgspec
 import pytest
 
-from calicod.daemon.state import EndpointState, PolicyName, PolicyState, QueueState, Reloaded, Status, WorkerState
+from calicod.daemon.state import (
+    EndpointState,
+    LiveFlow,
+    PolicyName,
+    PolicyState,
+    QueueState,
+    Reloaded,
+    Status,
+    WorkerState,
+)
 from calicod.errors import Diagnostic
+from calicod.model.decision import PolicyReference
+from calicod.model.event import Party
 
 WRONG = Diagnostic(code="R005", message="no", file="a.yaml", line=1)
 STATUS = Status(
@@ -50,8 +61,34 @@ POLICY = PolicyState(
     egress_rules=0,
     endpoints=("a/w",),
 )
+FLOW = LiveFlow(
+    protocol="tcp",
+    src_ip="192.0.2.10",
+    src_port=40000,
+    dst_ip="10.65.0.2",
+    dst_port=80,
+    icmp_type=None,
+    icmp_code=None,
+    hook="forward",
+    in_interface="eth0",
+    out_interface="caliw",
+    src=Party("Network", "", "pub"),
+    dst=Party("WorkloadEndpoint", "a", "n1-k8s-w-eth0"),
+    reporter="dst",
+    reason="rule",
+    policy=PolicyReference("NetworkPolicy", "default", "a", "web", 0, "a.yaml", 7),
+    generation=5,
+    age_seconds=12.5,
+    packets_to_dst=4,
+    bytes_to_dst=400,
+    packets_to_src=3,
+    bytes_to_src=300,
+    flow_id="8b4d8ace18cd8f95",
+)
 
 
-@pytest.mark.parametrize("state", [STATUS, ENDPOINT, POLICY, Reloaded(revision=1, generation=2, rejected=(WRONG,))])
+@pytest.mark.parametrize(
+    "state", [STATUS, ENDPOINT, POLICY, FLOW, Reloaded(revision=1, generation=2, rejected=(WRONG,))]
+)
 def test_what_the_daemon_says_of_itself_is_the_same_after_its_way_through_json(state):
     assert msgspec.json.decode(msgspec.json.encode(state), type=type(state)) == state

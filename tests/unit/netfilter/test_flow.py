@@ -8,7 +8,10 @@ from calicod.netfilter.flow import (
     IP,
     NEW,
     PROTO,
+    PROTOINFO,
+    PROTOINFO_TCP,
     STATUS,
+    TCP_STATE,
     TUPLE_MASTER,
     TUPLE_ORIGINAL,
     TUPLE_REPLY,
@@ -16,6 +19,7 @@ from calicod.netfilter.flow import (
     ConntrackEvent,
     Flow,
     FlowTuple,
+    has_ended,
     head,
     parse,
     write_tuple,
@@ -140,3 +144,16 @@ def test_a_change_of_a_connection_that_goes_on_is_no_event() -> None:
 )
 def test_what_is_no_connection_is_no_event(data: bytes) -> None:
     assert parse(data) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "gone"), [(1, False), (3, False), (5, False), (6, True), (7, True), (8, True), (9, False)]
+)
+def test_a_tcp_connection_of_which_only_the_memory_is_left_has_ended(state: int, gone: bool) -> None:
+    info = attribute(PROTOINFO_TCP | NLA_F_NESTED, attribute(TCP_STATE, bytes([state])))
+
+    assert has_ended(attribute(STATUS, bytes(4)) + attribute(PROTOINFO | NLA_F_NESTED, info)) is gone
+
+
+def test_what_has_no_states_has_not_ended() -> None:
+    assert not has_ended(attribute(STATUS, bytes(4)))
