@@ -31,6 +31,7 @@ COMMANDS = MappingProxyType(
         "policies": "each policy with the endpoints it selects and its hits",
         "flows": "the live flows that are allowed, and by which rule",
         "events": "the event stream",
+        "doctor": "can this host do it, and what would disturb it",
         "teardown": "remove every rule, set and mark of calicod's",
         "demo": "the whole thing, in network namespaces of its own",
     }
