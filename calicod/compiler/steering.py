@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from calicod.model.interface import Interface
-from calicod.model.marks import FIRST_OWN_ID, LAST_OWN_ID, LOCAL_ID, UNMANAGED_ID, MarkLayout
+from calicod.model.marks import FIRST_OWN_ID, LAST_OWN_ID, LOCAL_ID, UNMANAGED_ID
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
 from calicod.resources.kinds import Failsafe
 from calicod.ruleset.program import RuleSet
@@ -19,21 +19,13 @@ from calicod.ruleset.topology import EVERY_INTERFACE, LOOPBACK, Topology, candid
 OWN_IDS = range(FIRST_OWN_ID, LAST_OWN_ID + 1)
 
 
-def steer(  # noqa: PLR0913  the settings of the kernel side, each by name
-    ruleset: RuleSet,
-    interfaces: Iterable[Interface],
-    previous: Steering | None,
-    *,
-    generation: int,
-    queue_base: int,
-    workers: int,
-    fail_open: bool,
-    marks: MarkLayout,
-) -> Steering:
-    """The steering of one generation; `previous` only keeps the ids of interfaces as they were."""
-    steering = Steering(generation=generation, queue_base=queue_base, workers=workers, fail_open=fail_open, marks=marks)
+def steer(ruleset: RuleSet, interfaces: Iterable[Interface], previous: Steering | None, plain: Steering) -> Steering:
+    """The steering of one generation; `previous` only keeps the ids of interfaces as they were.
+
+    `plain`: what does not depend on policy, generation and settings of the kernel side.
+    """
     if not (ruleset.workloads or ruleset.hosts or ruleset.ignored_interfaces):
-        return steering
+        return plain
     present = tuple(interfaces)
     settings, topology = ruleset.settings, resolve(ruleset, present)
     awaited = named(ruleset)
@@ -46,7 +38,7 @@ def steer(  # noqa: PLR0913  the settings of the kernel side, each by name
     before = {} if previous is None else ids_of(previous)
     ids = {"": LOCAL_ID} | allotted((*managed, *dict.fromkeys(apart.values()), *granted, *rest), before)
     return replace(
-        steering,
+        plain,
         nics=tuple(Nic(name, ids[name], name in managed, ids[apart.get(name, "")]) for name in nics),
         wildcard_host=topology.wildcard is not None,
         workload_prefixes=settings.workload_prefixes,

@@ -64,11 +64,13 @@ class Enforcer:
         installer: Installer,
         send: Callable[[int, ToWorker], None],
         clear_generation: Callable[[int], int],
+        answers: bool = False,
     ) -> None:
         self.run_directory = run_directory
         self.workers = workers
         self.queue_base = queue_base
         self.fail_open = fail_open
+        self.answers = answers
         self.marks = marks
         self.installer = installer
         self.send = send
@@ -188,16 +190,15 @@ class Enforcer:
 
     async def _steer(self, ruleset: RuleSet, interfaces: tuple[Interface, ...], generation: int) -> None:
         async with self._kernel:
-            steering = steer(
-                ruleset,
-                interfaces,
-                self.steering,
+            plain = Steering(
                 generation=generation,
                 queue_base=self.queue_base,
                 workers=self.workers,
                 fail_open=self.fail_open,
+                answers=self.answers,
                 marks=self.marks,
             )
+            steering = steer(ruleset, interfaces, self.steering, plain)
             if steering != self.steering or not self._installed:
                 if generation != self.generation:
                     await asyncio.to_thread(self.clear_generation, generation)

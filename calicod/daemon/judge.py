@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from calicod.daemon.rejection import Rejection
 from calicod.engine.bitmap import BitmapEngine
 from calicod.intercept.interceptor import HOOKS, Decide
 from calicod.model.decision import Decision
@@ -29,6 +30,7 @@ FAILED_CLOSED = Decision(verdict=Verdict.DROP, reason=Reason.FAILURE)
 FAILED_OPEN = Decision(verdict=Verdict.ACCEPT, reason=Reason.FAILURE)
 NOTHING = Packet(0, -1, b"", b"")
 """Stands for a packet of which nothing could be read."""
+QUIET = Rejection()
 LOOPBACK = "lo"
 MAX_ENCODED = 16384
 """Encoded decisions remembered; all are forgotten when there are more."""
@@ -108,10 +110,11 @@ class Totals:
 class Judge:
     """Judges by one enforcement; `note` gets each record. `known`: the packet mark's bit of that name.
 
-    `former`: the judge whose place this one takes, which has worked out the IP sets that stay.
+    `rejection`: which refused packets are answered. `former`: the judge whose place this one takes, which has worked
+    out the IP sets that stay.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  a composition: each is a collaborator or a value of the settings
         self,
         enforcement: Enforcement,
         totals: Totals,
@@ -119,6 +122,7 @@ class Judge:
         *,
         known: int,
         fail_open: bool,
+        rejection: Rejection = QUIET,
         former: "Judge | None" = None,
     ) -> None:
         self.revision = enforcement.revision
@@ -129,6 +133,7 @@ class Judge:
         self.note = note
         self.known = known
         self.failure = FAILED_OPEN if fail_open else FAILED_CLOSED
+        self.rejection = rejection
         self._encoder = msgspec.msgpack.Encoder()
         self._encoded: dict[int, tuple[Decision, bytes]] = {}
         self.original = self._decider(reply=False)
@@ -138,6 +143,7 @@ class Judge:
         """The deciding function of one queue. A packet from the reply queue is turned round before it is judged."""
         places, engine, encoded = Places(self.names, reply=reply), self.engine.decide, self._encoded
         totals, note, known_bit = self.totals, self.note, self.known
+        refuse, quiet = self.rejection.refuse, self.rejection.quiet
 
         def decide(payload: bytes, mark: int, hook: int, indev: int, outdev: int) -> Verdict:
             where = places[hook, indev, outdev]
@@ -179,7 +185,9 @@ class Judge:
                 )
             )
             totals.count(decision)
-            return decision.verdict
+            if quiet or quoting or decision.verdict is ACCEPT:
+                return decision.verdict
+            return refuse(decision, where.hook, packet, payload, known=mark & known_bit != 0)
 
         return decide
 

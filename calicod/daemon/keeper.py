@@ -51,6 +51,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     marks: MarkLayout
     fail_open: bool = False
+    rejects: bool = False
+    resets: bool = False
 
 
 class Channels(msgspec.Struct, frozen=True):
@@ -137,6 +139,8 @@ class Keeper:
             run_directory=layout.run_directory,
             marks=layout.marks,
             fail_open=layout.fail_open,
+            rejects=layout.rejects,
+            resets=layout.resets,
         )
 
     def _children(self) -> tuple[Child, ...]:

@@ -30,6 +30,8 @@ def layout_of(settings: Settings) -> Layout:
         workers=settings.workers,
         marks=settings.marks,
         fail_open=settings.fail_open,
+        rejects=settings.rejects,
+        resets=settings.cut_with_reset,
     )
 
 

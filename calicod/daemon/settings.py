@@ -20,7 +20,7 @@ from calicod.resources.document import Document, Node, Unparsable, prepared, sal
 from calicod.resources.document import Mapping as MappingNode
 from calicod.resources.document import Sequence as SequenceNode
 from calicod.resources.report import Report
-from calicod.resources.scalars import Reader, between, choice, integer, is_null, quoted, scalar, shown, text
+from calicod.resources.scalars import Reader, between, boolean, choice, integer, is_null, quoted, scalar, shown, text
 from calicod.resources.table import Field, Fields, find, items, list_of, read
 from calicod.resources.wellformed import Budget, check
 
@@ -51,11 +51,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_length: int = 4096
     marks: MarkLayout = layout()
     failure_mode: str = "closed"
+    deny_action: str = "drop"
+    cut_with_reset: bool = False
 
     @property
     def fail_open(self) -> bool:
         """What nobody judges passes."""
         return self.failure_mode == "open"
+
+    @property
+    def rejects(self) -> bool:
+        """Who sends what is refused gets an answer."""
+        return self.deny_action == "reject"
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -258,7 +265,8 @@ KEYS: Fields = {
     "packet_mark_mask": Field("packet_mark_mask", mask),
     "connection_mark_mask": Field("connection_mark_mask", mask),
     "failure_mode": Field("failure_mode", word("closed", "open")),
-    "deny_action": Field("", only("drop", "reject", later="refused packets are dropped in this version")),
+    "deny_action": Field("deny_action", word("drop", "reject")),
+    "cut_with_reset": Field("cut_with_reset", boolean),
     "established": Field("", only("rejudge", "keep", later="live flows are judged again in this version")),
     "first_enforcement": Field("", only("judge", "adopt", later="flows that are there already are judged too")),
 }

@@ -28,6 +28,7 @@ from calicod.daemon.kernel import our_queues
 from calicod.daemon.notify import ALIVE, READY, STOPPING, notify, watchdog_seconds
 from calicod.daemon.patrol import Patrol
 from calicod.daemon.reporter import Reporter
+from calicod.daemon.resets import Resets
 from calicod.daemon.settings import Settings
 from calicod.daemon.sources import Reading, Sources, rejections
 from calicod.daemon.state import EndpointState, Reloaded
@@ -76,7 +77,7 @@ class Supervisor:
         self.failure = ""
         self.endpoints: tuple[EndpointState, ...] = ()
         self.reporter = Reporter(settings)
-        self.workers = Workers(channels.workers, self._batch, self._applied)
+        self.workers = Workers(channels.workers, self._batch, self._applied, Resets().answer)
         self.keeper = channels.keeper
         self.enforcer = Enforcer(
             run_directory=settings.run_directory,
@@ -87,6 +88,7 @@ class Supervisor:
             installer=self.installer,
             send=self.workers.send,
             clear_generation=self._clear_generation,
+            answers=settings.rejects or settings.cut_with_reset,
         )
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
         plain = Steering(generation=1, queue_base=settings.queue_base, workers=settings.workers, marks=settings.marks)

@@ -18,9 +18,10 @@ from calicod.daemon.channel import MAX_DATAGRAM, WorkerEnd, encode
 from calicod.daemon.confinement import confine
 from calicod.daemon.instance import ENFORCEMENT_FILE
 from calicod.daemon.judge import Judge, Totals
+from calicod.daemon.rejection import Rejection
 from calicod.intercept.interceptor import Decide, Interceptor
 from calicod.model.marks import MarkLayout
-from calicod.model.record import Applied, Batch, Counters, Record, Report, Swap, ToWorker
+from calicod.model.record import Applied, Batch, Counters, Record, Report, Severed, Swap, ToWorker
 from calicod.ruleset.enforcement import decode
 
 BUDGET = 64
@@ -40,6 +41,8 @@ class Seat(msgspec.Struct, frozen=True):
     run_directory: Path
     marks: MarkLayout
     fail_open: bool
+    rejects: bool = False
+    resets: bool = False
 
 
 def run(seat: Seat) -> None:
@@ -122,8 +125,16 @@ class Worker:
         try:
             enforcement = decode((self.seat.run_directory / ENFORCEMENT_FILE).read_bytes())
             known, fail_open = self.seat.marks.known, self.seat.fail_open
-            note, former = self.records.append, self.judge
-            judge = Judge(enforcement, self.totals, note, known=known, fail_open=fail_open, former=former)
+            note, former, rejection = self.records.append, self.judge, self._rejection()
+            judge = Judge(
+                enforcement,
+                self.totals,
+                note,
+                known=known,
+                fail_open=fail_open,
+                rejection=rejection,
+                former=former,
+            )
         except Exception as failure:  # noqa: BLE001  whatever is wrong with the new one, the one before stays in force
             self._tell(perf_counter_ns() - began, f"{type(failure).__name__}: {failure}")
             return
@@ -133,6 +144,14 @@ class Worker:
             del former
             gc.collect()  # what was before has cycles (2 ms at 1,000 policies)
         self._tell(perf_counter_ns() - began)
+
+    def _rejection(self) -> Rejection:
+        """New with each enforcement: what it cuts is told once more."""
+        return Rejection(rejects=self.seat.rejects, sever=self._sever if self.seat.resets else None)
+
+    def _sever(self, packet: bytes) -> None:
+        """When there is no room the other end learns of it when it speaks."""
+        self.seat.channel.send(Severed(self.seat.number, packet))
 
     def _read(self, judge: Judge) -> None:
         original, reply = self.seat.original, self.seat.reply

@@ -12,7 +12,7 @@ import structlog
 
 from calicod.daemon.channel import SupervisorEnd
 from calicod.daemon.state import WorkerState
-from calicod.model.record import Applied, Batch, Counters, Report, Swap, ToWorker
+from calicod.model.record import Applied, Batch, Counters, Report, Severed, Swap, ToWorker
 
 log = structlog.get_logger()
 
@@ -30,10 +30,12 @@ class Workers:
         channels: Sequence[SupervisorEnd],
         on_batch: Callable[[Batch], None],
         on_applied: Callable[[Applied], None],
+        on_severed: Callable[[bytes], None],
     ) -> None:
         self.channels = tuple(channels)
         self.on_batch = on_batch
         self.on_applied = on_applied
+        self.on_severed = on_severed
         self.states = {number: WorkerState(worker=number, pid=0, revision=0) for number in range(len(channels))}
         self._unsent: dict[int, Swap] = {}
         self._heard: dict[int, float] = {}
@@ -69,6 +71,8 @@ class Workers:
                     self._applied(message)
                 case Counters():
                     self._counted(message)
+                case Severed():
+                    self.on_severed(message.packet)
 
     def late(self, revision: int) -> tuple[int, ...]:
         """Workers that do not judge by this revision."""

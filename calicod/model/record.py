@@ -67,7 +67,14 @@ class Counters(msgspec.Struct, frozen=True, tag="counters"):
     last_failure: str = ""
 
 
-FromWorker = Batch | Applied | Counters
+class Severed(msgspec.Struct, frozen=True, tag="severed"):
+    """The first packet, cut short, of a TCP connection that a change of policy ends: its receiver must be told."""
+
+    worker: int
+    packet: bytes
+
+
+FromWorker = Batch | Applied | Counters | Severed
 
 
 class Swap(msgspec.Struct, frozen=True, tag="swap"):

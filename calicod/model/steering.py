@@ -45,7 +45,8 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     with a host endpoint `managed`. `wildcard_host`: a `*` host endpoint manages every other one, present or to come (id
     UNMANAGED_ID). `workload_prefixes`: () when no workload interface is to be judged. `queue_base`: the kernel spreads
     flows over a range of queues, so those of the original direction come first, one a worker, then those of the reply
-    direction (`queues`). `fail_open`: pass what nobody reads (`failure_mode: open`).
+    direction (`queues`). `fail_open`: pass what nobody reads (`failure_mode: open`). `answers`: what is refused may be
+    answered, so such answers of this host's pass.
     """
 
     generation: int
@@ -59,6 +60,7 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     queue_base: int = 5200
     workers: int = 1
     fail_open: bool = False
+    answers: bool = False
     marks: MarkLayout = layout()
 
     def queues(self, worker: int) -> tuple[int, int]:

@@ -27,6 +27,10 @@ LISTENER_QUERY = 130
 LISTENER_REPORTS = (131, 132, 143)
 """RFC 2710 and 3810. A snooping switch passes neighbour solicitations only to hosts that reported their
 solicited-node group: without reports IPv6 does not work, whatever else is allowed."""
+UNREACHABLE = {4: "-p icmp -m icmp --icmp-type 3/3", V6: "-p ipv6-icmp -m icmp6 --icmpv6-type 1/4"}
+"""Port unreachable, as REJECT says it."""
+BARE_RESET = {4: 40, V6: 60}
+"""Bytes of a TCP segment with neither options nor data."""
 FROM_WORKLOAD = (130, 131, 132)
 """Semantics 4.9: besides discovery, what a workload may always say to its host."""
 
@@ -57,6 +61,23 @@ def host_errors(family: int) -> tuple[str, ...]:
     """
     kind = "ipv6-icmp" if family == V6 else "icmp"
     return (f"-p {kind} -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED -j RETURN",)
+
+
+def answers(steering: Steering, family: int) -> tuple[str, ...]:
+    """OUTPUT: what the kernel answers to a refused packet, and a reset for the end that did not send it.
+
+    Nothing but a rule of REJECT makes a reset that is RELATED: it shares the connection of what it answers, as its ICMP
+    error does. A bare reset of a flow that was allowed once carries nothing and ends it.
+    """
+    if not steering.answers:
+        return ()
+    once = f"-m connmark ! --mark 0x0/{steering.marks.judged | steering.marks.filter_stage:#x}"
+    reset = "-p tcp -m tcp --tcp-flags RST RST"
+    return (
+        f"{reset} -m conntrack --ctstate RELATED ! --ctstatus EXPECTED -j RETURN",
+        f"{UNREACHABLE[family]} -m conntrack --ctstate RELATED -j RETURN",
+        f"{reset} -m length --length {BARE_RESET[family]} {once} -j RETURN",
+    )
 
 
 def failsafe_chain(steering: Steering) -> Chain:

@@ -43,6 +43,7 @@ def steerings(draw: st.DrawFn) -> Steering:
         queue_base=draw(st.integers(0, 65000)),
         workers=draw(st.integers(1, 64)),
         fail_open=draw(st.booleans()),
+        answers=draw(st.booleans()),
         marks=draw(LAYOUTS),
     )
 

@@ -23,7 +23,7 @@ NAMES = st.lists(st.sampled_from([f"eth{n}" for n in range(40)]), unique=True)
 
 def steered(compiled: RuleSet, interfaces=ALL, previous: Steering | None = None, **fields: object) -> Steering:
     settings = {"generation": 1, "queue_base": 5200, "workers": 2, "fail_open": False, "marks": layout()}
-    return steer(compiled, interfaces, previous, **{**settings, **fields})
+    return steer(compiled, interfaces, previous, Steering(**{**settings, **fields}))
 
 
 def test_nothing_is_judged_until_an_endpoint_of_this_node_exists():

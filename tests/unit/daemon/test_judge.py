@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from calicod.daemon.judge import FAILURE_SECONDS, Judge, Places, Totals, Where
+from calicod.daemon.rejection import Rejection
 from calicod.engine.bitmap import BitmapEngine
 from calicod.model.decision import Decision
 from calicod.model.hook import Hook
@@ -28,11 +29,14 @@ RULES = ruleset(workload(labels={"web": ""}), host(labels={"web": ""}), WEB)
 class Bench:
     """A judge with what it told."""
 
-    def __init__(self, *, fail_open: bool = False) -> None:
+    def __init__(self, *, fail_open: bool = False, rejects: bool = False) -> None:
         self.records: list[Record] = []
         self.totals = Totals()
         enforcement = Enforcement(revision=7, ruleset=RULES, interfaces=INTERFACES)
-        self.judge = Judge(enforcement, self.totals, self.records.append, known=MARKS.known, fail_open=fail_open)
+        known, rejection = MARKS.known, Rejection(rejects=rejects)
+        self.judge = Judge(
+            enforcement, self.totals, self.records.append, known=known, fail_open=fail_open, rejection=rejection
+        )
 
     def told(self) -> tuple[Record, Decision]:
         """The only record, and its decision."""
@@ -91,6 +95,22 @@ def test_what_policy_does_not_allow_is_dropped_and_counted():
     assert bench.told()[1].reason is Reason.END_OF_TIER
     assert (bench.totals.judged, bench.totals.denied, bench.totals.malformed) == (1, 1, 0)
     assert not bench.records[0].known
+
+
+def test_a_refusal_is_answered_where_that_is_wanted_and_told_as_before():
+    bench = Bench(rejects=True)
+
+    verdict = bench.judge.original(tcp(CLIENT, WORKLOAD, 40001, 81), 0, FORWARD, ETH0, CALI)
+
+    _, decision = bench.told()
+    assert (verdict, decision.verdict, bench.totals.denied) == (Verdict.REJECT, Verdict.DROP, 1)
+
+
+def test_an_error_is_never_answered():
+    bench = Bench(rejects=True)
+    quoted = tcp(WORKLOAD, CLIENT, 40001, 81)
+
+    assert bench.judge.original(unreachable(CLIENT, WORKLOAD, quoted), 0, FORWARD, ETH0, CALI) is Verdict.DROP
 
 
 def test_a_reply_is_judged_and_told_as_the_flow_that_it_answers():

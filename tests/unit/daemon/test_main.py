@@ -14,6 +14,8 @@ queue_base: 6000
 queue_length: 100
 workers: 3
 failure_mode: open
+deny_action: reject
+cut_with_reset: true
 packet_mark_mask: 0x0000f000
 connection_mark_mask: 0x0fff0f00
 """
@@ -26,6 +28,8 @@ connection_mark_mask: 0x0fff0f00
         "workers": 3,
         "marks": layout.marks,
         "fail_open": True,
+        "rejects": True,
+        "resets": True,
     }
     assert isinstance(layout, Layout)
     assert (layout.marks.packet_mask, layout.marks.connection_mask) == (0xF000, 0x0FFF0F00)

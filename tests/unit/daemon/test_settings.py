@@ -53,11 +53,17 @@ def test_masks_that_are_too_narrow_are_refused():
     assert findings("packet_mark_mask: 0x70000000\n") == [("C002", 1)]
 
 
-@pytest.mark.parametrize(
-    "line", ["deny_action: reject", "established: keep", "first_enforcement: adopt", "steering: nft"]
-)
+@pytest.mark.parametrize("line", ["established: keep", "first_enforcement: adopt", "steering: nft"])
 def test_what_a_later_version_will_do_is_refused(line):
     assert findings(line) == [("N009", 1)]
+
+
+def test_refusals_are_answered_only_when_asked_for():
+    quiet, loud = (parse_settings(text, "c.yaml") for text in ("", "deny_action: reject\ncut_with_reset: true\n"))
+
+    assert (quiet.rejects, quiet.cut_with_reset) == (False, False)
+    assert (loud.rejects, loud.cut_with_reset) == (True, True)
+    assert findings("cut_with_reset: maybe\n") == [("Y010", 1)]
 
 
 def test_queue_numbers_must_leave_room_for_all_workers():

@@ -11,7 +11,7 @@ from calicod.daemon.worker import BUDGET, FLUSH_SECONDS, Seat, Worker, parts
 from calicod.intercept.memory import Arrival, MemoryQueue
 from calicod.model.interface import Interface
 from calicod.model.marks import layout
-from calicod.model.record import Applied, Batch, Counters, Report, Swap
+from calicod.model.record import Applied, Batch, Counters, Report, Severed, Swap
 from calicod.ruleset.enforcement import Enforcement, encode
 from tests.unit.compiler.build import entity, policy, ruleset, tcp_rule, workload
 from tests.unit.daemon.test_judge import CLIENT, WORKLOAD, Bench, tcp
@@ -30,13 +30,13 @@ def written(revision: int, *ports: int) -> bytes:
 class Desk:
     """A worker with memory queues, and the supervisor's end of its channel."""
 
-    def __init__(self, directory: Path, content: bytes | None = None) -> None:
+    def __init__(self, directory: Path, content: bytes | None = None, **changes: bool) -> None:
         self.file = directory / ENFORCEMENT_FILE
         if content is not None:
             self.file.write_bytes(content)
         ours, self.supervisor = worker_pair()
         self.original, self.reply = MemoryQueue(MARKS), MemoryQueue(MARKS)
-        self.seat = Seat(0, self.original, self.reply, ours, directory, MARKS, fail_open=False)
+        self.seat = Seat(0, self.original, self.reply, ours, directory, MARKS, fail_open=False, **changes)
         self.worker = Worker(self.seat)
         self.worker.begin()
 
@@ -306,3 +306,29 @@ def test_a_batch_that_is_too_long_goes_in_parts_and_nothing_of_it_is_lost():
     assert all(len(data) <= MAX_DATAGRAM for _, data in sent)
     assert sum(len(part.records) for part, _ in sent) == 3000
     assert [part.lost for part, _ in sent] == [5] + [0] * (len(sent) - 1)
+
+
+# What is answered
+
+
+def test_a_refused_packet_is_answered_when_the_seat_says_so(tmp_path):
+    desk = Desk(tmp_path, written(1, 80), rejects=True)
+    desk.arrive(81)
+
+    desk.worker.turn()
+
+    assert [departure.mark for departure in desk.original.departures] == [MARKS.reject]
+
+
+def test_a_connection_that_is_cut_is_told_once_for_each_policy_that_cuts_it(tmp_path):
+    desk = Desk(tmp_path, written(1, 80), resets=True)
+    cut = Arrival(tcp(CLIENT, WORKLOAD, 1024, 81), MARKS.known, FORWARD, ETH0, CALI)
+    for revision in (2, 3):
+        desk.original.put(cut)
+        desk.original.put(cut)
+        desk.worker.turn()
+        desk.swap(written(revision, 80), revision)
+        desk.worker.turn()
+
+    assert desk.said(Severed) == [Severed(0, cut.payload)] * 2
+    assert {departure.mark for departure in desk.original.departures} == {MARKS.reject}

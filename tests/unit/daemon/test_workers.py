@@ -2,14 +2,16 @@ from structlog.testing import capture_logs
 
 from calicod.daemon.channel import WorkerEnd, worker_pair
 from calicod.daemon.workers import SILENT_SECONDS, Workers
-from calicod.model.record import Applied, Batch, Counters, Report, Swap
+from calicod.model.record import Applied, Batch, Counters, Report, Severed, Swap
+
+severed: list[bytes] = []
 
 
 def crew() -> tuple[Workers, WorkerEnd, list[Batch], list[Applied]]:
     theirs, ours = worker_pair()
     batches: list[Batch] = []
     applied: list[Applied] = []
-    return Workers([ours], batches.append, applied.append), theirs, batches, applied
+    return Workers([ours], batches.append, applied.append, severed.append), theirs, batches, applied
 
 
 def test_a_worker_that_applied_a_revision_is_known_by_it():
@@ -100,3 +102,13 @@ def test_a_worker_that_was_heard_and_then_no_more_is_silent_until_it_is_heard_or
     now[0] += SILENT_SECONDS
     workers.died(0)
     assert workers.silent() == ()
+
+
+def test_what_must_be_told_of_a_cut_connection_is_handed_on():
+    workers, worker, _, _ = crew()
+    worker.send(Severed(0, b"packet"))
+    severed.clear()
+
+    workers.take(0)
+
+    assert severed == [b"packet"]

@@ -6,6 +6,7 @@ from calicod.model.marks import FAILSAFE_ID, gather
 from calicod.model.network import parse_network
 from calicod.model.steering import FailsafePort, Steering
 from calicod.netfilter.exempt import (
+    answers,
     failsafe_chain,
     from_host_discovery,
     from_host_failsafes,
@@ -99,3 +100,14 @@ def test_a_host_reports_its_groups_and_hears_link_local_queries() -> None:
 def test_the_first_errors_of_the_kernel_pass_and_no_others() -> None:
     assert host_errors(4) == ("-p icmp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED -j RETURN",)
     assert host_errors(6) == ("-p ipv6-icmp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED -j RETURN",)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_answers_pass_only_where_refusals_are_answered(family: int) -> None:
+    assert answers(steering(), family) == ()
+    related, error, bare = answers(Steering(generation=5, answers=True), family)
+
+    assert "--ctstate RELATED ! --ctstatus EXPECTED -j RETURN" in related
+    assert "-m conntrack --ctstate RELATED -j RETURN" in error
+    assert f"-m length --length {40 if family == 4 else 60} -m connmark ! --mark 0x0/0x4002000 -j RETURN" in bare
+    assert all("--tcp-flags RST RST" in rule for rule in (related, bare))

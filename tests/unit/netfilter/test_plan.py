@@ -1,7 +1,7 @@
 """The rules that every hook shares."""
 
 from calicod.model.marks import layout
-from calicod.netfilter.plan import DROPS
+from calicod.netfilter.plan import DROP_INVALID, DROPS
 from calicod.netfilter.table import Chain
 from tests.unit.netfilter.steered import chain, full, part, text
 
@@ -17,8 +17,8 @@ def test_a_wildcard_host_leaves_lo_alone_and_comes_after_the_workloads() -> None
 
 
 def test_invalid_packets_go_to_the_queue_when_they_are_not_to_be_dropped() -> None:
-    assert "--ctstate INVALID" in text(full(), 4)
-    assert "--ctstate INVALID" not in text(full(drop_invalid=False), 4)
+    assert f"--ctstate INVALID -j {DROP_INVALID}" in text(full(), 4)
+    assert f"--ctstate INVALID -j {DROP_INVALID}" not in text(full(drop_invalid=False), 4)
 
 
 def test_other_masks_make_other_marks() -> None:
