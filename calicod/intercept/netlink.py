@@ -6,12 +6,12 @@ Law: bytes in, bytes out; sending and receiving is the caller's. Numbers are tho
 from struct import Struct
 
 SUBSYSTEM = 3 << 8
-PACKET, CONFIG, VERDICT_BATCH = SUBSYSTEM | 0, SUBSYSTEM | 2, SUBSYSTEM | 3
+PACKET, VERDICT, CONFIG, VERDICT_BATCH = SUBSYSTEM | 0, SUBSYSTEM | 1, SUBSYSTEM | 2, SUBSYSTEM | 3
 REQUEST = 1
-PACKET_HEADER, VERDICT_HEADER = 1, 2
+PACKET_HEADER, VERDICT_HEADER, PACKET_MARK = 1, 2, 3
 CONFIG_MASK, CONFIG_FLAGS = 4, 5
 FAIL_OPEN, GSO = 1, 4
-DROP = 0
+DROP, REPEAT = 0, 4
 ATTRIBUTE_TYPE = 0x3FFF
 """Without NLA_F_NESTED and NLA_F_NET_BYTEORDER."""
 
@@ -24,6 +24,12 @@ WORD = Struct("!I")
 TWO_WORDS = Struct("!II")
 ATTRIBUTES_AT = HEADER.size + GENERAL.size
 
+VERDICT_HEAD = ATTRIBUTES_AT + ATTRIBUTE.size + WORD.size
+"""Bytes of a verdict's message that are equal for all packets of a queue: they end before the packet's id."""
+DROPPED = Struct(f"!{VERDICT_HEAD}sI")
+REPEATED = Struct(f"!{VERDICT_HEAD}sI{ATTRIBUTE.size}sI")
+MARK_HEAD = ATTRIBUTE.pack(ATTRIBUTE.size + WORD.size, PACKET_MARK)
+
 
 def flags_message(queue: int, flags: int, mask: int) -> bytes:
     """Sets those flags of the queue that are in `mask`."""
@@ -33,6 +39,27 @@ def flags_message(queue: int, flags: int, mask: int) -> bytes:
 def drop_message(queue: int, last: int) -> bytes:
     """One verdict, drop, for every packet that was read and has an id up to `last`."""
     return message(VERDICT_BATCH, queue, attribute(VERDICT_HEADER, TWO_WORDS.pack(DROP, last)))
+
+
+class Answers:
+    """Makes the verdicts on single packets of a queue, each a message; several go to the kernel in one write."""
+
+    def __init__(self, queue: int) -> None:
+        self._dropped, self._repeated = (
+            HEADER.pack(form.size, VERDICT, REQUEST, 0, 0)
+            + GENERAL.pack(0, 0, queue)
+            + ATTRIBUTE.pack(ATTRIBUTE.size + TWO_WORDS.size, VERDICT_HEADER)
+            + WORD.pack(verdict)
+            for form, verdict in ((DROPPED, DROP), (REPEATED, REPEAT))
+        )
+
+    def drop(self, packet: int) -> bytes:
+        """It does not go on."""
+        return DROPPED.pack(self._dropped, packet)
+
+    def repeat(self, packet: int, mark: int) -> bytes:
+        """It runs through the chain again, with this mark."""
+        return REPEATED.pack(self._repeated, packet, MARK_HEAD, mark)
 
 
 def message(kind: int, queue: int, *attributes: bytes) -> bytes:

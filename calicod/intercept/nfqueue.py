@@ -1,8 +1,8 @@
 """A queue of the kernel (NFQUEUE).
 
 Law: exactly one verdict for each packet, also when the deciding function raises. The queue lives as long as the process
-that bound it, whoever reads it: a reader that dies leaves everything that waits to its successor. Nothing else imports
-netfilterqueue.
+that bound it, whoever reads it: a reader that dies leaves everything that waits to its successor, who drops the few that
+the dead had read. Nothing else imports netfilterqueue.
 """
 
 import os
@@ -27,6 +27,8 @@ BYTES_PER_PACKET = 2560
 """What a waiting packet takes up in the socket's buffer at most, with the kernel's own bookkeeping (6.18: 2,304)."""
 SOCKET_BYTES = 1 << 17
 PEEK_BYTES = 64
+TOGETHER = 4
+"""Verdicts given in one write, at most: so many packets are lost with a reader that dies (ADR 0015)."""
 NETLINK_NETFILTER = 12
 SOL_NETLINK, NETLINK_NO_ENOBUFS = 270, 5
 SO_RCVBUFFORCE = 33
@@ -56,6 +58,8 @@ class Queue:
         self._reject = marks.reject
         self._decide: Decide | None = None
         self._left = 0
+        self._answers = netlink.Answers(number)
+        self._unsent: list[bytes] = []
         self._flags = netlink.GSO | (netlink.FAIL_OPEN if fail_open else 0)
         require()
         try:
@@ -79,27 +83,39 @@ class Queue:
             self._queue.run(block=False)
         except _Enough:
             return budget
+        finally:
+            self._answer()
         return budget - self._left
 
     def _take(self, packet: Packet) -> None:
-        decide, verdict, mark = self._decide, None, packet.mark
+        decide, verdict, mark, unsent = self._decide, None, packet.mark, self._unsent
         if decide is None:  # came up while the queue was being bound: it queues again, behind what waits
             packet.repeat()
             return
         try:
-            verdict = decide(_payload(packet), mark, packet.hook, packet.indev, packet.outdev)
+            hook, payload = packet.hook, packet.get_payload()
+            if hook == LOCAL_OUT and not of_stack(payload, packet.hw_protocol):
+                payload = b""
+            verdict = decide(payload, mark, hook, packet.indev, packet.outdev)
         finally:
             if verdict is ACCEPT:
-                packet.set_mark(mark & self._foreign | self._accept)
-                packet.repeat()
+                unsent.append(self._answers.repeat(packet.id, mark & self._foreign | self._accept))
             elif verdict is REJECT:
-                packet.set_mark(mark & self._foreign | self._reject)
-                packet.repeat()
+                unsent.append(self._answers.repeat(packet.id, mark & self._foreign | self._reject))
             else:
-                packet.drop()
+                unsent.append(self._answers.drop(packet.id))
+        if len(unsent) >= TOGETHER:
+            self._answer()
         self._left -= 1
         if not self._left:
             raise _Enough
+
+    def _answer(self) -> None:
+        """Gives the verdicts that were found. What fails here ends the reader: its successor drops what it had read."""
+        if self._unsent:
+            messages = b"".join(self._unsent)
+            self._unsent.clear()
+            os.write(self._queue.get_fd(), messages)
 
     def release(self) -> int:
         """Drops what a dead reader had read and not answered.
@@ -158,16 +174,13 @@ class Queue:
         return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER, os.dup(self.fileno()))
 
 
-def _payload(packet: Packet) -> bytes:
-    """What the packet holds; nothing when its version is not that of the stack that sends it.
+def of_stack(payload: bytes, protocol: int) -> bool:
+    """Whether a packet's version is that of the stack that sends it (its Ethernet protocol number).
 
     The kernel checks the version of what arrives, not of what a raw socket sends: read as the other family, such a
     packet is allowed as one flow and stamped by conntrack as another.
     """
-    payload: bytes = packet.get_payload()
-    if packet.hook == LOCAL_OUT and payload[:1] and payload[0] >> 4 != VERSIONS.get(packet.hw_protocol):
-        return b""
-    return payload
+    return not payload or payload[0] >> 4 == VERSIONS.get(protocol)
 
 
 def require() -> None:

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from calicod.intercept.nfqueue import TOGETHER
 from tests.netns.kept import alive, children
 from tests.netns.node import FAMILIES, Node, node
 from tests.netns.running import Running, running_in, wait_for
@@ -205,7 +206,7 @@ def test_random_kills_under_load_let_nothing_forbidden_through_and_break_nothing
             )
         assert (flood.forbidden, flood.strange) == ([], []), "forbidden, or arrived twice or somewhere else"
         assert all(flow.forth(WORST_SECONDS) and flow.back(WORST_SECONDS) for flow in flows)
-        assert len(lost) <= 2 * killed.count("worker"), "more than what the dead had read, one in each of two queues"
+        assert len(lost) <= 2 * TOGETHER * killed.count("worker"), "more than what the dead had read of two queues"
         assert len(flood.arrived) > 20 * KILLS
         assert longest < WORST_SECONDS
         assert alive(family.keeper)

@@ -14,7 +14,7 @@ import pytest
 from calicod.errors import CalicodError
 from calicod.intercept import netlink
 from calicod.intercept.counters import QueueCounters, read_counters
-from calicod.intercept.nfqueue import COPY_BYTES, NETLINK_NETFILTER, Queue
+from calicod.intercept.nfqueue import COPY_BYTES, NETLINK_NETFILTER, TOGETHER, Queue
 from calicod.model.verdict import Verdict
 from tests.netns.world import World, inside, world
 from tests.unit.intercept.contract import CONTRACT, MARKS, Passed, always, name_of
@@ -242,6 +242,26 @@ def test_a_queue_lives_on_when_a_forked_reader_is_killed(bench):
     assert bench.waiting() == 2
     bench.interceptor.read(always(Verdict.ACCEPT), 10)
     assert [packet.name for packet in bench.passed()] == ["b", "c"]
+
+
+def test_a_reader_that_is_killed_takes_no_more_with_it_than_it_answers_together(bench):
+    bench.arrive(*"abcdefghij")
+    judged: list[bytes] = []
+
+    def decide(payload: bytes, *_: int) -> Verdict:
+        judged.append(payload)
+        if len(judged) == 2 * TOGETHER:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Verdict.ACCEPT
+
+    reader = os.fork()
+    if not reader:
+        bench.interceptor.read(decide, 10)
+    os.waitpid(reader, 0)
+
+    bench.interceptor.release()
+    bench.interceptor.read(always(Verdict.ACCEPT), 10)
+    assert [packet.name for packet in bench.passed()] == [*"abcdefghij"[:TOGETHER], *"abcdefghij"[2 * TOGETHER :]]
 
 
 def test_a_forked_process_that_leaves_a_queue_does_not_keep_it_alive(space):

@@ -109,6 +109,17 @@ def the_deciding_function_gets_the_packet_and_where_it_is(bench: Bench) -> None:
     assert seen == [(4, "a", FOREIGN, HOOK_INPUT, bench.indev, 0)]
 
 
+def each_of_many_packets_gets_its_own_verdict_in_the_order_they_came(bench: Bench) -> None:
+    names = [f"{number:02}" for number in range(11)]
+    bench.arrive(*names)
+    answers = dict(zip(names, [Verdict.ACCEPT, Verdict.DROP, Verdict.REJECT] * 4, strict=False))
+
+    assert bench.interceptor.read(by_name(answers), 11) == 11
+    marks = {Verdict.ACCEPT: MARKS.accept, Verdict.REJECT: MARKS.reject}
+    assert bench.passed() == [Passed(name, marks[answers[name]]) for name in names if answers[name] in marks]
+    assert bench.waiting() == 0
+
+
 def a_failure_drops_its_packet_and_no_other(bench: Bench) -> None:
     bench.arrive("a", "b", "c")
 
@@ -212,6 +223,7 @@ CHECKS: Sequence[Callable[[Bench], None]] = (
     what_is_dropped_does_not_go_on,
     bits_of_others_are_kept_and_ours_are_set_anew,
     the_deciding_function_gets_the_packet_and_where_it_is,
+    each_of_many_packets_gets_its_own_verdict_in_the_order_they_came,
     a_failure_drops_its_packet_and_no_other,
     an_answer_that_is_no_verdict_is_a_drop,
     no_more_are_judged_than_the_budget_allows,

@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from calicod.intercept.netlink import PACKET, attribute, drop_message, flags_message, message, packet_id
+from calicod.intercept.netlink import PACKET, Answers, attribute, drop_message, flags_message, message, packet_id
 
 # linux/netfilter/nfnetlink_queue.h: NFNL_SUBSYS_QUEUE 3; MSG_PACKET 0, MSG_VERDICT 1, MSG_CONFIG 2, MSG_VERDICT_BATCH 3
 QUEUE = 5200
@@ -18,6 +18,26 @@ def test_a_batch_drop_names_the_queue_and_the_last_packet():
         + struct.pack("!BBH", 0, 0, QUEUE)
         + struct.pack("=HH", 12, 2)
         + struct.pack("!II", 0, 41)
+    )
+
+
+def test_a_packet_that_is_dropped_is_named_with_the_verdict_zero():
+    assert Answers(QUEUE).drop(41) == (
+        struct.pack("=IHHII", 32, 0x301, 1, 0, 0)
+        + struct.pack("!BBH", 0, 0, QUEUE)
+        + struct.pack("=HH", 12, 2)
+        + struct.pack("!II", 0, 41)
+    )
+
+
+def test_a_packet_that_is_repeated_gets_its_mark():
+    assert Answers(QUEUE).repeat(41, 0x10004001) == (
+        struct.pack("=IHHII", 40, 0x301, 1, 0, 0)
+        + struct.pack("!BBH", 0, 0, QUEUE)
+        + struct.pack("=HH", 12, 2)
+        + struct.pack("!II", 4, 41)
+        + struct.pack("=HH", 8, 3)
+        + struct.pack("!I", 0x10004001)
     )
 
 
