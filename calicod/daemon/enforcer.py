@@ -2,7 +2,7 @@
 
 Law: the kernel gets a new generation only after every worker judges by the new RuleSet, so that what was judged by the
 old policy can never be stamped as judged by the new. The generation stays only when the policy is known to be the one
-whose stamps are on live flows; whatever failed or is not known moves it.
+whose stamps are on live flows, or live flows are to be kept; whatever failed or is not known moves it.
 """
 
 import asyncio
@@ -51,7 +51,10 @@ class Steered(msgspec.Struct, frozen=True):
 
 
 class Enforcer:
-    """Holds what is in force. `send` gives a message to one worker; `applied` is called for every Applied received."""
+    """Holds what is in force. `send` gives a message to one worker; `applied` is called for every Applied received.
+
+    `keep`: a change of policy judges new connections only (`established: keep`).
+    """
 
     def __init__(  # noqa: PLR0913  a composition: each is a collaborator or a value of the settings
         self,
@@ -65,12 +68,14 @@ class Enforcer:
         send: Callable[[int, ToWorker], None],
         clear_generation: Callable[[int], int],
         answers: bool = False,
+        keep: bool = False,
     ) -> None:
         self.run_directory = run_directory
         self.workers = workers
         self.queue_base = queue_base
         self.fail_open = fail_open
         self.answers = answers
+        self.keep = keep
         self.marks = marks
         self.installer = installer
         self.send = send
@@ -129,22 +134,28 @@ class Enforcer:
     async def enforce(self, ruleset: RuleSet, interfaces: tuple[Interface, ...]) -> Outcome:
         """Makes this the policy in force; returns when every worker and the kernel have it. Raises CalicodError."""
         before = self._stamped
-        same_policy = before is not None and before.ruleset == ruleset
-        if same_policy and self._installed and before is not None and before.interfaces == interfaces:
+        same = before is not None and before.ruleset == ruleset and before.interfaces == interfaces
+        if same and self._installed:
             return Outcome(changed=False, rejudged=False, revision=self.revision, generation=self.generation)
-        topology = resolve(ruleset, interfaces)
-        if before is not None and (
-            not same_hosts(resolve(before.ruleset, before.interfaces), topology)
-            or renamed(before.interfaces, interfaces)
-        ):
-            same_policy = False
+        stays = self._stays(before, ruleset, interfaces)
         self._stamped = None
         enforcement = Enforcement(revision=self.revision + 1, ruleset=ruleset, interfaces=interfaces)
         await self._swap(enforcement)
-        generation = self.generation if same_policy else next_generation(self.generation or None, self.marks)
+        generation = self.generation if stays else next_generation(self.generation or None, self.marks)
         await self._steer(ruleset, interfaces, generation)
         self.enforcement = self._stamped = enforcement
-        return Outcome(changed=True, rejudged=not same_policy, revision=self.revision, generation=generation)
+        return Outcome(changed=True, rejudged=not stays, revision=self.revision, generation=generation)
+
+    def _stays(self, before: Enforcement | None, ruleset: RuleSet, interfaces: tuple[Interface, ...]) -> bool:
+        """Whether live flows may keep their stamps.
+
+        With `keep` another policy is no reason to judge them again; what makes a stamp's id mean another path, or leaves
+        open who judged, is one all the same.
+        """
+        if before is None or not (self.keep or before.ruleset == ruleset):
+            return False
+        topology = resolve(before.ruleset, before.interfaces)
+        return same_hosts(topology, resolve(ruleset, interfaces)) and not renamed(before.interfaces, interfaces)
 
     @property
     def judged_by(self) -> tuple[Enforcement, Steering] | None:

@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     failure_mode: str = "closed"
     deny_action: str = "drop"
     cut_with_reset: bool = False
+    established: str = "rejudge"
 
     @property
     def fail_open(self) -> bool:
@@ -63,6 +64,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def rejects(self) -> bool:
         """Who sends what is refused gets an answer."""
         return self.deny_action == "reject"
+
+    @property
+    def keeps(self) -> bool:
+        """A change of policy leaves live flows alone."""
+        return self.established == "keep"
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -267,6 +273,6 @@ KEYS: Fields = {
     "failure_mode": Field("failure_mode", word("closed", "open")),
     "deny_action": Field("deny_action", word("drop", "reject")),
     "cut_with_reset": Field("cut_with_reset", boolean),
-    "established": Field("", only("rejudge", "keep", later="live flows are judged again in this version")),
+    "established": Field("established", word("rejudge", "keep")),
     "first_enforcement": Field("", only("judge", "adopt", later="flows that are there already are judged too")),
 }

@@ -89,6 +89,7 @@ class Supervisor:
             send=self.workers.send,
             clear_generation=self._clear_generation,
             answers=settings.rejects or settings.cut_with_reset,
+            keep=settings.keeps,
         )
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
         plain = Steering(generation=1, queue_base=settings.queue_base, workers=settings.workers, marks=settings.marks)

@@ -30,6 +30,7 @@ from calicod.intercept import nfqueue
 from calicod.intercept.counters import read_counters
 from calicod.intercept.owner import find_owner
 from calicod.model.interface import Link
+from calicod.model.steering import Steering
 from calicod.netfilter import probe
 from calicod.netfilter.links import links
 from calicod.netfilter.nftables import table_names
@@ -61,16 +62,14 @@ def gather(config: Path | None) -> Facts:
     present = links()
     loaded = refuse(read(settings.policy_paths))
     ruleset = compile(snapshot(loaded.resources), settings.node_name).ruleset
-    steering = steer(
-        ruleset,
-        (link.interface for link in present),
-        None,
+    plain = Steering(
         generation=1,
         queue_base=settings.queue_base,
         workers=settings.workers,
         fail_open=settings.fail_open,
         marks=settings.marks,
     )
+    steering = steer(ruleset, (link.interface for link in present), None, plain)
     return Facts(
         settings=settings,
         misconfigured=misconfigured,

@@ -45,7 +45,15 @@ class Kernel(MemoryInstaller):
 class Bench:
     """An enforcer with workers that answer at once; `error`: what they answer instead; None: they say nothing."""
 
-    def __init__(self, directory: Path, kernel: Kernel | None = None, workers: int = 2, *, fail_open: bool = False):
+    def __init__(
+        self,
+        directory: Path,
+        kernel: Kernel | None = None,
+        workers: int = 2,
+        *,
+        fail_open: bool = False,
+        keep: bool = False,
+    ):
         self.steps: list[tuple[str, int]] = kernel.steps if kernel else []
         self.kernel = kernel or Kernel(self.steps)
         self.error: str | None = ""
@@ -59,6 +67,7 @@ class Bench:
             installer=self.kernel,
             send=self.send,
             clear_generation=self.clear,
+            keep=keep,
         )
 
     def send(self, worker: int, message: Swap) -> None:
@@ -244,6 +253,44 @@ def test_nothing_is_repaired_before_something_is_in_force(bench):
     asyncio.run(bench.enforcer.repair())
 
     assert bench.kernel.installed == []
+
+
+# Live flows that are kept
+
+
+def test_a_change_of_policy_leaves_live_flows_alone_where_they_are_kept(tmp_path):
+    bench = Bench(tmp_path, keep=True)
+    bench.enforce(allowing(80))
+    bench.steps.clear()
+
+    outcome = bench.enforce(allowing(81))
+
+    assert (outcome.changed, outcome.rejudged, outcome.revision, outcome.generation) == (True, False, 2, 1)
+    assert bench.steps == [("swap", 2), ("swap", 2)]
+
+
+def test_what_makes_a_stamp_mean_another_path_judges_kept_flows_too(tmp_path):
+    bench = Bench(tmp_path, keep=True)
+    bench.enforce(allowing(80))
+
+    assert bench.enforce(allowing(81), ()).rejudged
+
+
+def test_a_change_that_failed_half_way_judges_kept_flows_too(tmp_path):
+    bench = Bench(tmp_path, keep=True)
+    bench.enforce(allowing(80))
+    bench.error = "bad file"
+    bench.fails(allowing(81))
+    bench.error = ""
+
+    assert bench.enforce(allowing(81)).rejudged
+
+
+def test_a_successor_keeps_live_flows_whatever_changed_meanwhile(tmp_path):
+    bench = Bench(tmp_path, keep=True)
+    bench.enforce(allowing(80))
+
+    assert not succeed(bench, tmp_path, keep=True).enforce(allowing(81)).rejudged
 
 
 # A successor

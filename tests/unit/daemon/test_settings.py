@@ -53,7 +53,7 @@ def test_masks_that_are_too_narrow_are_refused():
     assert findings("packet_mark_mask: 0x70000000\n") == [("C002", 1)]
 
 
-@pytest.mark.parametrize("line", ["established: keep", "first_enforcement: adopt", "steering: nft"])
+@pytest.mark.parametrize("line", ["first_enforcement: adopt", "steering: nft"])
 def test_what_a_later_version_will_do_is_refused(line):
     assert findings(line) == [("N009", 1)]
 
@@ -64,6 +64,12 @@ def test_refusals_are_answered_only_when_asked_for():
     assert (quiet.rejects, quiet.cut_with_reset) == (False, False)
     assert (loud.rejects, loud.cut_with_reset) == (True, True)
     assert findings("cut_with_reset: maybe\n") == [("Y010", 1)]
+
+
+def test_live_flows_are_kept_only_when_asked_for():
+    assert not parse_settings("", "c.yaml").keeps
+    assert parse_settings("established: keep\n", "c.yaml").keeps
+    assert findings("established: adopt\n") == [("C002", 1)]
 
 
 def test_queue_numbers_must_leave_room_for_all_workers():
