@@ -21,6 +21,7 @@ from calicod.daemon.changes import Changes
 from calicod.daemon.control import Control
 from calicod.daemon.enforcer import Enforcer, Outcome
 from calicod.daemon.farewell import judge_once_more
+from calicod.daemon.gather import gather
 from calicod.daemon.guard import Guard
 from calicod.daemon.health import Facts, Health
 from calicod.daemon.keeper import Channels
@@ -48,8 +49,8 @@ SETTLE_SECONDS = 0.03
 """How long changes are gathered before they are brought into force."""
 RETRY_SECONDS = 2.0
 """How long after a failure the change is tried again."""
-GATHER_SECONDS = 0.01
-"""How long what conntrack tells is gathered: at most some hundred events, of the thousands that its buffer holds."""
+EVENTS_AT_ONCE = 1000
+"""Of conntrack, before others have their turn."""
 TICK_SECONDS = 1.0
 CHANGE_SECONDS = 10.0
 """How long the end waits for a change that is under way."""
@@ -152,19 +153,20 @@ class Supervisor:
         ):
             loop.add_signal_handler(number, action)
         for worker, channel in enumerate(self.workers.channels):
-            loop.add_reader(channel.fileno(), self._guarded(partial(self.workers.take, worker)))
+            gather(loop, channel.fileno(), self._guarded(partial(self.workers.take, worker)))
         loop.add_reader(self.keeper.fileno(), self._guarded(self._keeper_spoke))
-        loop.add_reader(self.connections.fileno(), self._connections_changed)
+        gather(loop, self.connections.fileno(), self._read_connections)
         loop.add_reader(self.links.fileno(), self._links_changed)
 
-    def _guarded(self, action: Callable[[], None]) -> Callable[[], None]:
+    def _guarded(self, action: Callable[[], bool]) -> Callable[[], bool]:
         """The keeper's end of a channel is closed only when the keeper is gone: then this process ends too."""
 
-        def take() -> None:
+        def take() -> bool:
             try:
-                action()
+                return action()
             except EOFError:
                 self.stopping.set()
+                return False
 
         return take
 
@@ -201,22 +203,19 @@ class Supervisor:
         if self.links.changed():
             self.changes.ask(reread=False)
 
-    def _connections_changed(self) -> None:
-        """Looks again only after a moment: woken for each alone, the loop would do little else."""
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self.connections.fileno())
-        self._read_connections()
-        loop.call_later(GATHER_SECONDS, loop.add_reader, self.connections.fileno(), self._connections_changed)
-
-    def _read_connections(self) -> None:
-        self.reporter.connections(self.connections.read(), self.connections.overruns)
+    def _read_connections(self) -> bool:
+        """Whether more waits."""
+        events = self.connections.read(EVENTS_AT_ONCE)
+        self.reporter.connections(events, self.connections.overruns)
+        return len(events) == EVENTS_AT_ONCE
 
     def _batch(self, batch: Batch) -> None:
         """The kernel told the ends of earlier connections before these were judged: they are here already."""
         self._read_connections()
         self.reporter.batch(batch)
 
-    def _keeper_spoke(self) -> None:
+    def _keeper_spoke(self) -> bool:
+        """Everything that waits is taken."""
         for message in self.keeper.messages():
             match message:
                 case WorkerDied():
@@ -228,6 +227,7 @@ class Supervisor:
                     self._replaced = True
                     log.warning("supervisor.died", pid=message.pid, how=message.how)
                     self.reporter.emit(ev.SupervisorDied(pid=message.pid, how=message.how))
+        return False
 
     def _applied(self, message: Applied) -> None:
         if message.error:

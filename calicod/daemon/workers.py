@@ -55,14 +55,14 @@ class Workers:
         for worker in self.states:
             self.send(worker, Report())
 
-    def take(self, worker: int) -> None:
-        """Handles what waits on one worker's channel. Raises EOFError when the keeper is gone."""
+    def take(self, worker: int) -> bool:
+        """Handles what waits on one worker's channel, and says whether more does. EOFError: the keeper is gone."""
         channel = self.channels[worker]
         for _ in range(MESSAGES_AT_ONCE):
             message = channel.receive()
             match message:
                 case None:
-                    return
+                    return False
             self._heard[worker] = time.monotonic()
             match message:
                 case Batch():
@@ -73,6 +73,7 @@ class Workers:
                     self._counted(message)
                 case Severed():
                     self.on_severed(message.packet)
+        return True
 
     def late(self, revision: int) -> tuple[int, ...]:
         """Workers that do not judge by this revision."""

@@ -17,8 +17,9 @@ from calicod.eventlog.sink import Shortfall
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 """O_RDWR: a named pipe opens before its reader comes, and the last byte of a file can be looked at."""
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
-CHUNK_BYTES = 1 << 20
-"""At most so much is given to the kernel at once."""
+CHUNK_BYTES = 4 << 20
+"""At most so much is given to the kernel at once. With each call of the kernel this thread gives the interpreter away,
+and a supervisor under load gives it back after 5 ms only."""
 NEWLINE = b"\n"
 
 
@@ -36,6 +37,7 @@ class FileSink:
     def __init__(self, settings: FileSettings) -> None:
         self.settings = settings
         self._descriptor = -1
+        self._identity = (-1, -1)
         self._torn = False
 
     def write(self, lines: Sequence[bytes]) -> Shortfall | None:
@@ -66,9 +68,7 @@ class FileSink:
 
     def _ready(self, need: int, complaint: str) -> tuple[int, str]:
         """Opens what the name points to, rotates a full file; its size, and what went wrong with rotating."""
-        if self._descriptor >= 0 and not self._named():
-            self.reopen()
-        size = self._open() if self._descriptor < 0 else size_of(self._descriptor)
+        size = self._size()
         if self.settings.max_bytes and size and size + need > self.settings.max_bytes:
             try:
                 self._rotate()
@@ -77,18 +77,22 @@ class FileSink:
             size = self._open()
         return size, complaint
 
-    def _named(self) -> bool:
-        """The name still points to the open file."""
-        try:
-            return os.path.samestat(self.settings.path.stat(), os.fstat(self._descriptor))
-        except FileNotFoundError:
-            return False
+    def _size(self) -> int:
+        """Of the file that the name points to, which is opened unless it is the open one."""
+        if self._descriptor >= 0:
+            with suppress(FileNotFoundError):
+                named = self.settings.path.stat()
+                if (named.st_dev, named.st_ino) == self._identity:
+                    return size_in(named)
+            self.reopen()
+        return self._open()
 
     def _open(self) -> int:
         path = self.settings.path
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         self._descriptor = os.open(path, FLAGS, FILE_MODE)
-        size = size_of(self._descriptor)
+        opened = os.fstat(self._descriptor)
+        self._identity, size = (opened.st_dev, opened.st_ino), size_in(opened)
         self._torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != NEWLINE
         return size
 
@@ -107,6 +111,8 @@ class FileSink:
         """The first of these lines: as many as one write and the file take, and one at least."""
         limit = self.settings.max_bytes
         room = min(CHUNK_BYTES, max(0, limit - size)) if limit else CHUNK_BYTES
+        if sum(map(len, lines)) <= room:
+            return lines
         for number, line in enumerate(lines):
             room -= len(line)
             if room < 0 and number:
@@ -133,14 +139,13 @@ class FileSink:
         if not rest:
             return
         try:
-            os.ftruncate(self._descriptor, size_of(self._descriptor) - rest)
+            os.ftruncate(self._descriptor, size_in(os.fstat(self._descriptor)) - rest)
         except OSError:
             self._torn = True
 
 
-def size_of(descriptor: int) -> int:
+def size_in(status: os.stat_result) -> int:
     """Of a regular file; 0 for what has no size, such as a pipe."""
-    status = os.fstat(descriptor)
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 

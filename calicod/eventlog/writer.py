@@ -8,11 +8,12 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from itertools import chain
 
 from calicod.eventlog.sink import Shortfall, Sink
 
-ROOM_BYTES = 8 << 20
-"""Of lines that wait; some 10,000 events."""
+ROOM_BYTES = 16 << 20
+"""Of lines that wait: some 20,000 events, half a second of a flood."""
 GATHER_SECONDS = 0.02
 """How long lines are gathered after some were written: waking the thread for each costs more than writing it."""
 SLOW = "the sink is too slow"
@@ -77,7 +78,7 @@ class Writer:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._reopen or self._closing)
                 reopen, self._reopen = self._reopen, False
-                lines = [line for part in self._waiting for line in part]
+                lines = list(chain.from_iterable(self._waiting))
                 self._waiting.clear()
                 closing = self._closing
             if reopen:

@@ -1,8 +1,8 @@
 """A queue of the kernel (NFQUEUE).
 
 Law: exactly one verdict for each packet, also when the deciding function raises. The queue lives as long as the process
-that bound it, whoever reads it: a reader that dies leaves everything that waits to its successor, who drops the few that
-the dead had read. Nothing else imports netfilterqueue.
+that bound it, whoever reads it: a reader that dies leaves everything that waits to its successor, who drops what the
+dead had read. Nothing else imports netfilterqueue.
 """
 
 import os

@@ -1,0 +1,29 @@
+"""Reading what comes in many small messages: a moment after the last look, not with each message.
+
+Law: what comes after a quiet moment is read at once; nothing waits longer than that moment for a loop that has time.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+GATHER_SECONDS = 0.02
+"""Between two looks: some hundred messages of the thousands that the buffers hold, and no delay that a reader of the
+event log sees."""
+
+
+def gather(loop: asyncio.AbstractEventLoop, descriptor: int, take: Callable[[], bool]) -> None:
+    """Calls `take` when there is something to read, and again only after a moment.
+
+    Woken for each message alone, the loop would do little else. `take` says whether it left something: then it is
+    called again as soon as everybody else had a turn.
+    """
+
+    def look() -> None:
+        loop.remove_reader(descriptor)
+        more = False
+        try:
+            more = take()
+        finally:
+            loop.call_later(0.0 if more else GATHER_SECONDS, loop.add_reader, descriptor, look)
+
+    loop.add_reader(descriptor, look)

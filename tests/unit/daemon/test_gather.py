@@ -1,0 +1,53 @@
+import asyncio
+import os
+from itertools import pairwise
+
+from calicod.daemon.gather import GATHER_SECONDS, gather
+
+
+def looks(more: list[bool], *, fails: bool = False) -> tuple[list[float], list[object]]:
+    """When a descriptor that is always readable was looked at; `more`: what the first looks leave. And failures."""
+    times: list[float] = []
+    failures: list[object] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+
+        def take() -> bool:
+            times.append(loop.time())
+            if fails:
+                raise ValueError
+            return more.pop(0) if more else False
+
+        readable = os.eventfd(1)
+        try:
+            gather(loop, readable, take)
+            await asyncio.sleep(2.5 * GATHER_SECONDS)
+        finally:
+            loop.remove_reader(readable)
+            os.close(readable)
+
+    asyncio.run(run())
+    return times, failures
+
+
+def test_the_first_message_is_read_at_once_and_the_next_a_moment_later():
+    times, _ = looks([])
+
+    assert len(times) >= 2
+    assert all(later - earlier >= GATHER_SECONDS * 0.9 for earlier, later in pairwise(times))
+
+
+def test_what_was_left_is_read_without_a_pause():
+    times, _ = looks([True, True])
+
+    assert len(times) >= 3
+    assert times[2] - times[0] < GATHER_SECONDS
+
+
+def test_a_failure_does_not_end_the_reading():
+    times, failures = looks([], fails=True)
+
+    assert len(times) >= 2
+    assert all(isinstance(failure, ValueError) for failure in failures)
