@@ -4,7 +4,6 @@ Law: a file that cannot be read is a finding, never an exception and never silen
 read, several at once are told once.
 """
 
-import asyncio
 import gc
 import os
 import sys
@@ -64,6 +63,8 @@ def watch(paths: Sequence[str | Path], poll_seconds: float = POLL_SECONDS) -> As
 
 
 async def _watch(paths: tuple[str, ...], known: Fingerprint, poll_seconds: float) -> AsyncIterator[None]:
+    import asyncio  # those who only read do without its 20 ms
+
     while True:
         files_known = [path for path, *_ in known]
         touched = map(os.path.abspath, await _woken([*files_known, *paths], poll_seconds))
@@ -89,6 +90,8 @@ def fingerprint(paths: Sequence[str | Path]) -> Fingerprint:
 
 async def _woken(paths: Sequence[str], seconds: float) -> set[str]:
     """The paths at which something happened, as soon as it did; none after some seconds without."""
+    import asyncio
+
     from watchfiles import awatch
 
     roots = _roots(paths)

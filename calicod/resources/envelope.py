@@ -74,6 +74,7 @@ WITHOUT_EFFECT = (
 Listed = tuple[str, str]
 """Kind and apiVersion of a list, whose items need not repeat them."""
 
+_AT_ROOT = ("apiVersion", "kind", "metadata", "spec")
 _IN_METADATA = ("name", "namespace", "labels", "annotations")
 _IN_SPEC = ("selector", "rules", *GLOBAL, *ACTION, *SET, *HOST, *WORKLOAD, *PROFILE)
 _MISPLACED = {name: f"{name} belongs under spec:" for name in _IN_SPEC}
@@ -155,7 +156,10 @@ def _read(root: Mapping, known: Kind, report: Report) -> Resource | None:
 
 
 def _check_root(root: Mapping, known: Kind, report: Report) -> None:
-    table: Fields = {name: Field("", ignore) for name in ("apiVersion", "kind", "metadata", "spec", *known.extra)}
+    """Nothing but the fields of a resource may stand there."""
+    if all(key.value in _AT_ROOT or key.value in known.extra for key, _ in root.value):
+        return
+    table: Fields = {name: Field("", ignore) for name in (*_AT_ROOT, *known.extra)}
     hints = dict(_MISPLACED)
     for name in _IN_METADATA:
         value = find(root, name)

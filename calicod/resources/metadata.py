@@ -107,8 +107,10 @@ def _scalar(node: Node | None, field: str) -> str | None:
 def _true_name(kind: str, root: Node) -> str | None:
     """The name of a policy that Calico stored under another one, such as with the tier before it (semantics 1.1)."""
     written = _scalar(find(root, "metadata", "annotations"), V3_METADATA) if kind in POLICY_KINDS else None
+    if not written:
+        return None
     try:
-        return msgspec.json.decode(written or "{}", type=_V3Name).name or None
+        return msgspec.json.decode(written, type=_V3Name).name or None
     except msgspec.DecodeError:
         return None
 

@@ -5,10 +5,8 @@ Law: the effective `types` follow the number of rules (D13). What the daemon can
 
 from collections.abc import Callable
 
-from msgspec.structs import replace
-
 from calicod.resources.document import Mapping, Node
-from calicod.resources.kinds import Metadata, Policy, Rule
+from calicod.resources.kinds import Metadata, Policy
 from calicod.resources.names import name
 from calicod.resources.report import Report
 from calicod.resources.rules import rules
@@ -71,7 +69,9 @@ _MISPLACED = {
     "name": "name belongs under metadata:",
     "labels": "labels belong under metadata:",
 }
-_GLOBAL_ONLY = {field: f"only a GlobalNetworkPolicy has {field}" for field in GLOBAL if field not in NAMESPACED}
+_MISPLACED_IN_NAMESPACE = _MISPLACED | {
+    field: f"only a GlobalNetworkPolicy has {field}" for field in GLOBAL if field not in NAMESPACED
+}
 
 
 @shaped(lambda: mapping(NAMESPACED))
@@ -88,7 +88,7 @@ def global_network_policy(spec: Mapping, metadata: Metadata, report: Report) -> 
 
 def namespaced(spec: Mapping, fields: Fields, kind: str, metadata: Metadata, report: Report) -> Policy:
     """A policy of a namespace, enforced or staged."""
-    return _policy(read(spec, fields, report, _MISPLACED | _GLOBAL_ONLY), kind, metadata, report)
+    return _policy(read(spec, fields, report, _MISPLACED_IN_NAMESPACE), kind, metadata, report)
 
 
 def of_cluster(spec: Mapping, fields: Fields, kind: str, metadata: Metadata, report: Report) -> Policy:
@@ -102,14 +102,19 @@ def of_cluster(spec: Mapping, fields: Fields, kind: str, metadata: Metadata, rep
 
 
 def _policy(values: dict[str, object], kind: str, metadata: Metadata, report: Report) -> Policy:
-    types = values.pop("types", ())
     make: Callable[..., Policy] = Policy
-    policy = make(**values, kind=kind, metadata=metadata, place=report.place(report.root))
-    ingress, egress = governed(types, policy.ingress, policy.egress)
-    return replace(policy, governs_ingress=ingress, governs_egress=egress)
+    ingress, egress = governed(values.pop("types", ()), values.get("ingress"), values.get("egress"))
+    return make(
+        **values,
+        governs_ingress=ingress,
+        governs_egress=egress,
+        kind=kind,
+        metadata=metadata,
+        place=report.place(report.root),
+    )
 
 
-def governed(types: object, ingress: tuple[Rule, ...], egress: tuple[Rule, ...]) -> tuple[bool, bool]:
+def governed(types: object, ingress: object, egress: object) -> tuple[bool, bool]:
     """Which directions a policy governs: its types, or by the number of rules (semantics 1.4, D13).
 
     >>> governed((), (), ())

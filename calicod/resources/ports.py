@@ -40,10 +40,9 @@ def protocol(node: Node, report: Report) -> Protocol | None:
         return None
     if value in NUMBERS:
         return NUMBERS[value]
-    whole = _WHOLE_FLOAT.fullmatch(value) if node.tag == PLAIN else None
-    digits = whole[1] if whole else value
-    if _DIGITS.fullmatch(digits) and 1 <= int(digits) <= 255:  # noqa: PLR2004  # one byte of the IP header
-        return Protocol(int(digits))
+    number = _number(value, node)
+    if number is not None and 1 <= number <= 255:  # noqa: PLR2004  # one byte of the IP header
+        return Protocol(number)
     right = _FOLDED.get(value.lower())
     expected = f"expected {', '.join(NAMES)} or a number from 1 to 255"
     report.error(
@@ -58,9 +57,8 @@ def rule_port(node: Node, report: Report) -> Port | None:
     value = scalar(node, report, "a port", "R029")
     if value is None:
         return None
-    whole = _WHOLE_FLOAT.fullmatch(value) if node.tag == PLAIN else None
-    if whole or _DIGITS.fullmatch(value):
-        number = int(whole[1] if whole else value)
+    number = _number(value, node)
+    if number is not None:
         return _checked(PortRange(number, number), node, report)
     ends = _RANGE.fullmatch(value)
     if ends:
@@ -71,6 +69,14 @@ def rule_port(node: Node, report: Report) -> Port | None:
         "R029", node, f"{quoted(value)} is neither a port number, nor a range, nor a port name", hint=_hint(value)
     )
     return None
+
+
+def _number(value: str, node: Node) -> int | None:
+    """The whole number that a scalar is: `80`, in quotes or not, and `80.0`."""
+    if _DIGITS.fullmatch(value):
+        return int(value)
+    whole = _WHOLE_FLOAT.fullmatch(value) if node.tag == PLAIN else None
+    return int(whole[1]) if whole else None
 
 
 def _checked(ports: PortRange, node: Node, report: Report) -> PortRange | None:

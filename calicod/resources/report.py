@@ -80,6 +80,8 @@ class Report:
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Every finding, in the order of the text."""
+        if not self._findings:
+            return ()
         return tuple(
             Diagnostic(
                 code=finding.code,

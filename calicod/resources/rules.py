@@ -23,15 +23,16 @@ from calicod.resources.table import Field, Fields, find, is_mapping, list_of, ma
 MAX_RULES = 1024
 MAX_NETS = 256
 MAX_PORTS = 50
-SIDES = ("source", "destination")
+SIDES = SOURCE, DESTINATION = ("source", "destination")
 
-_ACTION = choice(tuple(action.value for action in Action), "R001")
+_ACTIONS = {action.value: action for action in Action}
+_ACTION = choice(tuple(_ACTIONS), "R001")
 
 
 @shaped(lambda: shape_of(_ACTION))
 def _action(node: Node, report: Report) -> Action | None:
     value = _ACTION(node, report)
-    return Action(value) if value else None
+    return _ACTIONS[value] if value else None
 
 
 @shaped({"enum": [4, 6]})
@@ -140,8 +141,7 @@ def rules(direction: str) -> Reader[tuple[Rule, ...]]:
 
 def _check_protocols(rule: Rule, node: Node, report: Report) -> None:
     """R7: icmp needs an ICMP protocol. R9: an ICMP of one family with the other's ipVersion."""
-    broken = rule.protocol is None and find(node, "protocol") is not None
-    if rule.icmp is not None and not broken and (rule.protocol is None or rule.protocol.number not in {ICMP, ICMPV6}):
+    if rule.icmp is not None and not _is_icmp(rule, node):
         hint = "add `protocol: ICMP` or `protocol: ICMPv6`" if rule.protocol is None else None
         report.error("R007", find(node, "icmp") or node, "icmp needs protocol ICMP or ICMPv6", hint=hint)
     for name, found in (("protocol", rule.protocol), ("notProtocol", rule.not_protocol)):
@@ -151,34 +151,44 @@ def _check_protocols(rule: Rule, node: Node, report: Report) -> None:
             report.error("R009", place, f"{_family_name(found)} needs ipVersion {family}, found {rule.ip_version}")
 
 
+def _is_icmp(rule: Rule, node: Node) -> bool:
+    """Its protocol is one of ICMP, or cannot be read, which is told elsewhere."""
+    if rule.protocol is None:
+        return find(node, "protocol") is not None
+    return rule.protocol.number in {ICMP, ICMPV6}
+
+
 def _family_name(found: Protocol | None) -> str:
     return "ICMP" if found and found.number == ICMP else "ICMPv6"
 
 
 def _check_ports(rule: Rule, node: Node, report: Report) -> None:
     """R5: numbers need a protocol. R6: only TCP, UDP and SCTP have ports."""
-    if rule.protocol is None and find(node, "protocol") is not None:
+    for side, entity in ((SOURCE, rule.source), (DESTINATION, rule.destination)):
+        if entity.ports:
+            _check_port_list(rule, entity.ports, node, (side, "ports"), report)
+        if entity.not_ports:
+            _check_port_list(rule, entity.not_ports, node, (side, "notPorts"), report)
+
+
+def _check_port_list(rule: Rule, ports: tuple[Port, ...], node: Node, path: tuple[str, str], report: Report) -> None:
+    if rule.protocol is not None and rule.protocol.number in RULE_PORTS:
         return
-    for side in SIDES:
-        entity: EntityRule = getattr(rule, side)
-        for name, ports in (("ports", entity.ports), ("notPorts", entity.not_ports)):
-            if ports:
-                _check_port_list(rule, ports, find(node, side, name) or node, report)
-
-
-def _check_port_list(rule: Rule, ports: tuple[Port, ...], place: Node, report: Report) -> None:
+    place = find(node, *path) or node
     if rule.protocol is None:
-        if any(not isinstance(port, str) for port in ports):
+        if find(node, "protocol") is None and any(not isinstance(port, str) for port in ports):
             report.error("R005", place, "numbers of ports need a protocol", hint="add `protocol: TCP`")
-    elif rule.protocol.number not in RULE_PORTS:
+    else:
         report.error("R006", place, "ports need protocol TCP, UDP or SCTP")
 
 
 def _check_families(rule: Rule, node: Node, report: Report) -> None:
     """R10: IPv4 and IPv6 in one rule. R11: the other family than ipVersion."""
+    source, destination = rule.source, rule.destination
+    if not (source.nets or source.not_nets or destination.nets or destination.not_nets):
+        return
     first = rule.ip_version
-    for side in SIDES:
-        entity: EntityRule = getattr(rule, side)
+    for side, entity in ((SOURCE, source), (DESTINATION, destination)):
         for name, nets in (("nets", entity.nets), ("notNets", entity.not_nets)):
             for net in nets:
                 first = first or net.family

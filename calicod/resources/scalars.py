@@ -16,19 +16,20 @@ from calicod.resources.shapes import words as one_of
 T = TypeVar("T")
 Reader = Callable[[Node, Report], T | None]
 
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?[0-9]{1,30}|0o[0-7]{1,30}|0x[0-9a-fA-F]{1,30}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NUMBER = re.compile(rf"{_INTEGER.pattern}|{_FLOAT.pattern}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _TYPED_START = frozenset("0123456789+-.tTfF")
+_TEXT_TAGS = frozenset({PLAIN, QUOTED, f"{TAG}str"})
 _LARGEST = 2**63
 MAX_DIGITS = 400
 
 
 def is_null(node: Node) -> bool:
     """An empty value or `null`: the field counts as absent (semantics 1.15)."""
-    return node.tag == PLAIN and isinstance(node, Scalar) and node.value in _NULL
+    return node.tag == PLAIN and isinstance(node, Scalar) and node.value in NULL
 
 
 def is_number(node: Node) -> bool:
@@ -65,7 +66,7 @@ def scalar(node: Node, report: Report, wanted: str, code: str = "Y010") -> str |
     if not isinstance(node, Scalar) or is_null(node):
         report.error(code, node, f"expected {wanted}, found {shown(node)}")
         return None
-    if node.tag not in {PLAIN, QUOTED, f"{TAG}str"}:
+    if node.tag not in _TEXT_TAGS:
         tag_error(node, report)
         return None
     value: str = node.value

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import msgspec
 
-from calicod.resources.document import Mapping, Node, Sequence
+from calicod.resources.document import PLAIN, Mapping, Node, Scalar, Sequence
 from calicod.resources.report import Report
-from calicod.resources.scalars import Reader, is_null, quoted, shown
+from calicod.resources.scalars import NULL, Reader, is_null, quoted, shown
 from calicod.resources.shapes import Shape, list_shape, or_null, shape_of, shaped
 
 T = TypeVar("T")
@@ -72,7 +72,8 @@ def read(node: Node, table: Fields, report: Report, misplaced: Table[str, str] |
         field = table.get(key.value)
         if field is None:
             _refuse_unknown(key, table, report, misplaced or {})
-        elif not is_null(value_node):
+        # `is_null`, written out: this runs for every field of every resource.
+        elif value_node.tag != PLAIN or value_node.__class__ is not Scalar or value_node.value not in NULL:
             value = field.reader(value_node, report)
             if value is not None and field.attribute:
                 values[field.attribute] = value

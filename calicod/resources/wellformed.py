@@ -31,29 +31,31 @@ class Budget:
 
 def check(root: Node, report: Report, budget: Budget) -> None:
     """Reports duplicate keys, keys that are no text, and aliases without end; writes out merge keys."""
-    stack = [(root, 1)]
-    while stack:
-        node, depth = stack.pop()
+    level, depth = [root], 1
+    while level:
         if depth > MAX_DEPTH:
-            report.error("Y004", node, "an alias leads back to what contains it, or nests too deep")
+            report.error("Y004", level[0], "an alias leads back to what contains it, or nests too deep")
             return
-        if isinstance(node, Mapping):
-            check_keys(node, report, budget)
-            below = [(value, depth + 1) for _, value in node.value if not isinstance(value, Scalar)]
-        elif isinstance(node, Sequence):
-            below = [(item, depth + 1) for item in node.value if not isinstance(item, Scalar)]
-        else:
-            continue
-        if node.tag not in _COLLECTIONS:
-            tag_error(node, report)
-        if not budget.spend(len(node.value) + 1, node, report):
-            return
-        stack += below
+        below: list[Node] = []
+        for node in level:
+            # Classes are compared, where `isinstance` would cost more than all the rest: most nodes are scalars.
+            if node.__class__ is Mapping:
+                check_keys(node, report, budget)
+                below += [value for _, value in node.value if value.__class__ is not Scalar]
+            elif node.__class__ is Sequence:
+                below += [item for item in node.value if item.__class__ is not Scalar]
+            else:
+                continue
+            if node.tag not in _COLLECTIONS:
+                tag_error(node, report)
+            if not budget.spend(len(node.value) + 1, node, report):
+                return
+        level, depth = below, depth + 1
 
 
 def check_keys(node: Mapping, report: Report, budget: Budget) -> None:
     """As `check`, of one mapping alone."""
-    keys = {key.value for key, _ in node.value if isinstance(key, Scalar)}
+    keys = {key.value for key, _ in node.value if key.__class__ is Scalar}
     if len(keys) < len(node.value):
         for key, _ in node.value:
             if not isinstance(key, Scalar):
