@@ -2,11 +2,12 @@
 
 Law: scalars mean what YAML 1.2 says (`1:10` and `no` are text). No input raises, recurses without bound or takes more
 than linear time. What is malformed is a Diagnostic, and takes no other document of the file with it.
+A long list of resources need not be in memory as a whole: each may be taken as soon as it is complete.
 PyYAML is used here and nowhere else.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import yaml
@@ -21,10 +22,14 @@ Mapping = yaml.MappingNode
 
 MAX_DEPTH = 64
 """Collections within collections; the deepest Calico resource has 9."""
-MAX_TEXT = 64 << 20
+MAX_TEXT = 128 << 20
 MAX_NODES = 1_200_000
-"""Values of one file, so that a network set of a million fits in: some 650 MB and seconds, where the text alone would
-allow thirty times as many."""
+"""Values of one file that are kept at a time, so that a network set of a million fits in: some 650 MB and seconds,
+where the text alone would allow sixty times as many."""
+MAX_DROPPED = 10_000_000
+"""Values of one file beside these, of which nothing stays: a dump of ten thousand pods has half as many."""
+ITEMS, ITEM_DEPTH = "items", 3
+"""Where resources stand in a list of them, as kubectl prints it."""
 LONG = 256
 """Items of a list behind which scalars know only where they begin: 150 bytes less, of a million."""
 
@@ -36,7 +41,7 @@ _MARKER = re.compile(r"^(?:%[^\n]*\n)*---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _BLANK = re.compile(r"(?:[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z))*\Z")
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
-_TOO_MANY = f"the file has more than {MAX_NODES:,} values"
+_TOO_MANY = f"the file has more than {MAX_NODES:,} values, or {MAX_DROPPED:,} with all that policy does not need"
 _SPLIT = "split the file"
 _HINTS = {
     _TOO_MANY: _SPLIT,
@@ -53,16 +58,32 @@ _HINTS = {
 
 
 class Document:
-    """The root node of one document and the number of lines before the text it was parsed from."""
+    """The root node of one document and the number of lines before the text it was parsed from.
 
-    def __init__(self, root: Node, lines_before: int = 0) -> None:
+    `nodes`: how many were made of it; `kept`: how many of them count for as long as the file is read.
+    """
+
+    def __init__(self, root: Node, lines_before: int = 0, nodes: int = 0) -> None:
         self.root = root
         self.lines_before = lines_before
+        self.nodes = self.kept = nodes
 
     def position(self, node: Node) -> tuple[int, int]:
         """Line and column of a node, counted from 1."""
         mark = node.start_mark
         return self.lines_before + mark.line + 1, mark.column + 1
+
+
+class Taken(yaml.ScalarNode):
+    """Stands in a list for an item that was taken out of it, with what came of that."""
+
+    def __init__(self, item: Node, outcome: object) -> None:
+        super().__init__(QUOTED, "", item.start_mark, item.start_mark)
+        self.outcome = outcome
+
+
+Take = Callable[[Document], Taken | None]
+"""Looks at an item of a list of resources as at a document of its own; None leaves it where it is."""
 
 
 class _TooDeep(yaml.MarkedYAMLError):
@@ -74,22 +95,64 @@ class _TooMany(yaml.MarkedYAMLError):
 
 
 class _Composer(CParser):
-    """libyaml's parser; a node's tag is PLAIN, QUOTED or what the text says after `!`. `left`: nodes it may make."""
+    """libyaml's parser; a node's tag is PLAIN, QUOTED or what the text says after `!`. `left`: nodes it may make.
+
+    `ascend_resolver` is what the parser calls when a node is complete: it forgets the last of `_open`.
+    """
+
+    __slots__ = ("_left_before", "_open", "ascend_resolver", "droppable", "left", "lines_before", "take")
 
     def __init__(self, text: str, left: int = MAX_NODES) -> None:
         super().__init__(text)
-        self.left = left
-        self._depth = 0
+        self.left = self._left_before = left
+        self.lines_before = 0
+        self.take: Take | None = None
+        self.droppable = MAX_DROPPED
+        # Of each node that is being made its key or number within its parent.
+        self._open: list[object] = []
+        self.ascend_resolver = self._open.pop
 
     def descend_resolver(self, parent: Node | None, index: object) -> None:  # the parser's signature
-        self._depth += 1
-        self.left -= 1
-        if self._depth > MAX_DEPTH or self.left < 0:
+        opened = self._open
+        opened.append(index)
+        self.left = left = self.left - 1
+        if left < 0 or len(opened) > MAX_DEPTH:
             self._refuse(parent)
         # A class is compared, where `isinstance` would cost as much as all the rest of this.
-        if index.__class__ is int and index > LONG and parent is not None:
-            last = parent.value[-1]
-            last.end_mark = last.start_mark
+        if index.__class__ is int and index and parent is not None:
+            if index > LONG:
+                last = parent.value[-1]
+                last.end_mark = last.start_mark
+            if len(opened) <= ITEM_DEPTH and self.take is not None:
+                self._offer(parent.value, self.take)
+
+    def _offer(self, items: list[Node], take: Take) -> None:
+        """The last item so far of a list is complete: if the list may be one of resources, it may be taken out."""
+        if len(self._open) == ITEM_DEPTH and getattr(self._open[1], "value", None) != ITEMS:
+            return
+        # The node that follows is counted already.
+        self.left += 1
+        document = Document(items[-1], self.lines_before, self._left_before - self.left)
+        taken = take(document)
+        if taken is not None:
+            items[-1] = taken
+        self.settle(document)
+        self.left -= 1
+
+    def settle(self, document: Document) -> None:
+        """What is not kept of a document may be made again."""
+        dropped = min(document.nodes - document.kept, self.droppable)
+        self.droppable -= dropped
+        self.left += dropped
+        self._left_before = self.left
+
+    def document(self) -> Document:
+        """The next one, asked for only after check_node."""
+        node: Node | None = self.get_node()
+        assert node is not None  # noqa: S101  # as said
+        nodes = self._left_before - self.left
+        self._left_before = self.left
+        return Document(node, self.lines_before, nodes)
 
     def _refuse(self, parent: Node | None) -> NoReturn:
         mark = parent.start_mark if parent else None
@@ -97,49 +160,52 @@ class _Composer(CParser):
             raise _TooMany(problem=_TOO_MANY, problem_mark=mark)
         raise _TooDeep(problem=f"nested more than {MAX_DEPTH} deep", problem_mark=mark)
 
-    def ascend_resolver(self) -> None:
-        self._depth -= 1
-
     def resolve(self, kind: type[Node], value: object, implicit: tuple[bool, bool] | bool) -> str:  # noqa: FBT001  # as above
         return PLAIN if implicit is True or (implicit and implicit[0]) else QUOTED
-
-
-def _root(parser: _Composer) -> Node:
-    node: Node | None = parser.get_node()
-    assert node is not None  # noqa: S101  # asked only after check_node
-    return node
 
 
 class Unparsable(Exception):  # noqa: N818  # not an error by itself: the text is read again, document by document
     """The text as a whole is not a stream of documents."""
 
 
-def stream(text: str) -> Iterator[Document]:
-    """Every document of a text, as it is parsed. Raises Unparsable at the first syntax error."""
+def stream(text: str, take: Take | None = None) -> Iterator[Document]:
+    """Every document of a text, as it is parsed. Raises Unparsable at the first syntax error.
+
+    `take` is offered the items of lists of resources, the last one apart, before the document is complete.
+    """
     try:
         parser = _Composer(text)
+        parser.take = take
         while parser.check_node():
-            yield Document(_root(parser))
+            document = parser.document()
+            yield document
+            parser.settle(document)
     except yaml.YAMLError as error:
         raise Unparsable from error
 
 
-def salvage(text: str, file: str) -> Iterator[Document | Diagnostic]:
-    """Every document of a text that has syntax errors somewhere: each `---` begins anew (YAML 1.2, 9.1.2)."""
-    left = MAX_NODES
+def salvage(text: str, file: str, take: Take | None = None) -> Iterator[Document | Diagnostic]:
+    """Every document of a text that has syntax errors somewhere: each `---` begins anew (YAML 1.2, 9.1.2).
+
+    `take` as of `stream`; what it took of a document that turns out to be broken is gone with it.
+    """
+    left, droppable = MAX_NODES, MAX_DROPPED
     for part, lines_before in _parts(text):
         documents: list[Document] = []
         parser = _Composer(part, left)
+        parser.take, parser.lines_before, parser.droppable = take, lines_before, droppable
         try:
             while parser.check_node():
-                documents.append(Document(_root(parser), lines_before))
+                documents.append(parser.document())
         except yaml.YAMLError as error:
             yield _diagnostic(error, part, file, lines_before)
             if isinstance(error, _TooMany):
                 return
         else:
-            yield from documents
-        left = parser.left
+            for document in documents:
+                yield document
+                parser.settle(document)
+        left, droppable = parser.left, parser.droppable
 
 
 def prepared(text: str, file: str) -> str | Diagnostic:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from calicod.compiler.compile import compile
 from calicod.errors import Severity
-from calicod.resources.load import Loaded, load
+from calicod.resources.load import Loaded, _read, load, together
 from calicod.resources.snapshot import snapshot
 from tests.property import hostile, mutations
 
@@ -86,6 +86,28 @@ def test_a_field_that_nobody_knows_is_refused_wherever_it_stands(random):
     # Of a list, the good items are accepted all the same.
     assert loaded.resources == () or path == ()
     assert "Y011" in {told.code for told in loaded.diagnostics}
+
+
+def listed(random: Random) -> str:
+    """Some resources as a list, most of them mutated, some the same node as an earlier one; now and then no list."""
+    items = [mutations.mutated(random) if random.random() < 0.7 else mutations.closed(random) for _ in range(4)]
+    items += random.choices(items, k=random.randrange(2))
+    random.shuffle(items)
+    kind = random.choice(["List", "List", "List", "TierList", "NetworkPolicyList", "Tier", "", None])
+    head = {"apiVersion": random.choice(["v1", mutations.CALICO])} | ({} if kind is None else {"kind": kind})
+    parts = [("items", items), *head.items()]
+    random.shuffle(parts)
+    root = items if random.random() < 0.1 else dict(parts)
+    written = yaml.dump(root, Dumper=yaml.SafeDumper, allow_unicode=True, sort_keys=False)
+    cut = random.randrange(len(written)) if random.random() < 0.1 else len(written)
+    return written[:cut] + random.choice(["", "", "", "]\n---\n" + written])
+
+
+@given(seeds)
+def test_a_list_that_is_read_item_by_item_is_read_as_if_it_was_whole(random):
+    text = listed(random)
+
+    assert load(text, "f.yaml") == together([_read(text, "f.yaml", early=False).loaded()])
 
 
 @given(seeds)

@@ -72,6 +72,39 @@ def test_a_file_has_a_bounded_number_of_values(monkeypatch):
     assert loaded.broken == ("f.yaml",)
 
 
+POD = """- apiVersion: v1
+  kind: Pod
+  metadata: {name: p%d, namespace: a, managedFields: [{a: [b, c, d, e, f]}]}
+  spec: {nodeName: n, volumes: [a, b, c, d, e, f, g, h], containers: [{image: i, env: [a, b, c, d]}]}
+  status: {podIP: 10.0.0.%d, conditions: [a, b, c, d]}
+"""
+
+
+@pytest.mark.parametrize(("droppable", "codes"), [(4000, []), (300, ["Y002"])])
+def test_what_no_resource_keeps_counts_for_less(monkeypatch, droppable, codes):
+    monkeypatch.setattr(document, "MAX_NODES", 2000)
+    monkeypatch.setattr(document, "MAX_DROPPED", droppable)
+    monkeypatch.setattr(document._Composer.__init__, "__defaults__", (2000,))
+    pods = "".join(POD % (number, number) for number in range(50))
+    alone = POD.replace("- ", "  ", 1).replace("\n  ", "\n").removeprefix("  ")
+
+    for text in (f"items:\n{pods}kind: List\napiVersion: v1\n", pods):
+        assert [told.code for told in load(text, "f.yaml").diagnostics] == codes
+    assert [told.code for told in load("---\n".join(alone % (n, n) for n in range(50)), "f").diagnostics] == codes
+
+
+def test_of_what_a_resource_keeps_all_counts(monkeypatch):
+    monkeypatch.setattr(document, "MAX_NODES", 2000)
+    monkeypatch.setattr(document._Composer.__init__, "__defaults__", (2000,))
+    networks = "".join(
+        f"- apiVersion: projectcalico.org/v3\n  kind: GlobalNetworkSet\n  metadata: {{name: s{number}}}\n"
+        f"  spec: {{nets: [{', '.join(f'10.{number}.{other}.0/24' for other in range(50))}]}}\n"
+        for number in range(50)
+    )
+
+    assert refusal(networks)[0] == "Y002"
+
+
 def test_a_file_has_a_bounded_length(monkeypatch):
     monkeypatch.setattr(document, "MAX_TEXT", 1 << 20)
 

@@ -54,6 +54,40 @@ def test_several_documents_and_lists_are_one_input(text, expected):
     assert (names(loaded), loaded.diagnostics, loaded.broken) == (expected, (), ())
 
 
+def item(name, spec="{}"):
+    return "- " + tier(name, spec).replace("\n", "\n  ").removesuffix("  ")
+
+
+LATE = f"items:\n{item('a')}{item('b', '{bogus: 1}')}{item('c')}"
+
+
+@pytest.mark.parametrize("tail", ["kind: List\napiVersion: v1\n", "kind: TierList\n" + HEAD, None])
+def test_a_list_may_say_last_that_it_is_one(tail):
+    text = LATE + tail if tail else LATE.removeprefix("items:\n")
+    loaded = load(text, "f.yaml")
+    line = text[: text.index("bogus")].count("\n") + 1
+
+    assert (names(loaded), loaded.rejected, loaded.broken) == (["a", "c"], (("Tier", "", "b"),), ())
+    assert [(told.code, told.line, told.column) for told in loaded.diagnostics] == [("Y011", line, 10)]
+
+
+def test_items_of_what_turns_out_to_be_no_list_are_not_read():
+    loaded = load(LATE + HEAD + "kind: Tier\nmetadata: {name: t}\n", "f.yaml")
+
+    assert (names(loaded), loaded.rejected) == ([], (("Tier", "", "t"),))
+    assert [(told.code, told.path) for told in loaded.diagnostics] == [("Y011", "items")]
+
+
+def test_of_a_list_that_breaks_off_nothing_is_read_and_the_rest_of_the_file_is():
+    text = f"---\n{LATE}kind: [\n---\n{tier('d')}---\n{LATE}{HEAD}kind: List\n"
+    loaded = load(text, "f.yaml")
+    line = text[: text.rindex("bogus")].count("\n") + 1
+
+    assert (names(loaded), loaded.rejected, loaded.broken) == (["d", "a", "c"], (("Tier", "", "b"),), ("f.yaml",))
+    assert [told.code for told in loaded.diagnostics] == ["Y001", "Y011"]
+    assert loaded.diagnostics[1].line == line
+
+
 @pytest.mark.parametrize(
     ("text", "code", "path", "hint"),
     [
