@@ -2,7 +2,7 @@
 
 Law: nothing is judged until an endpoint of this node is written; from then on workload interfaces without one are
 closed, those of endpoints that count as missing among them. An interface keeps its id as long as it lives, since the
-id is in the stamp of every flow that came by it; `lo` and what no endpoint claims are never managed.
+id is in the stamp of every flow that came by it. A stage that no policy takes part in costs nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from calicod.model.interface import Interface
 from calicod.model.marks import FIRST_OWN_ID, LAST_OWN_ID, LOCAL_ID, UNMANAGED_ID
+from calicod.model.network import Network
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
 from calicod.resources.kinds import Failsafe
-from calicod.ruleset.program import RuleSet
+from calicod.ruleset.program import NO_PROGRAM, LocalEndpoint, RuleSet
 from calicod.ruleset.topology import EVERY_INTERFACE, LOOPBACK, Topology, candidates, is_workload, resolve
 
 OWN_IDS = range(FIRST_OWN_ID, LAST_OWN_ID + 1)
@@ -28,46 +29,55 @@ def steer(ruleset: RuleSet, interfaces: Iterable[Interface], previous: Steering 
         return plain
     present = tuple(interfaces)
     settings, topology = ruleset.settings, resolve(ruleset, present)
-    awaited = named(ruleset)
     there = {i.name for i in present if i.name != LOOPBACK and not is_workload(ruleset, i.name)}
-    nics = sorted(there | awaited)
+    names = sorted(there | named(ruleset))
+    judges = judging(ruleset, topology, names)
     granted = forwarding(ruleset, topology)
-    managed = [name for name in nics if name in awaited or is_managed(topology, name)]
-    rest = [name for name in nics if name not in managed]
-    apart = kept_apart(ruleset, topology, managed)
-    before = {} if previous is None else ids_of(previous)
-    ids = {"": LOCAL_ID} | allotted((*managed, *dict.fromkeys(apart.values()), *granted, *rest), before)
+    apart = kept_apart(judges, topology)
+    ids = identified(names, judges, apart, granted, {} if previous is None else ids_of(previous))
+    wildcard = None if topology.wildcard is None else ruleset.hosts[topology.wildcard]
     return replace(
         plain,
-        nics=tuple(Nic(name, ids[name], name in managed, ids[apart.get(name, "")]) for name in nics),
-        wildcard_host=topology.wildcard is not None,
+        nics=tuple(nic(ruleset, name, ids[name], judges.get(name), ids[apart.get(name, "")]) for name in names),
+        wildcard_host=wildcard is not None,
+        wildcard_forward=wildcard is not None and judges_forwarded(wildcard),
+        loopback=ids[apart.get(LOOPBACK, "")] if LOOPBACK in judges else None,
         workload_prefixes=settings.workload_prefixes,
-        forwarding_workloads=tuple(
-            ForwardingWorkload(name, ids[name], ruleset.workloads[index].spoofed_prefixes)
-            for name, index in granted.items()
-        ),
+        forwarding_workloads=tuple(ForwardingWorkload(w, ids[w], granted[w]) for w in granted),
         failsafe_inbound=failsafe_ports(settings.failsafe_inbound),
         failsafe_outbound=failsafe_ports(settings.failsafe_outbound),
         drop_invalid=not settings.disable_invalid_check,
     )
 
 
-def is_managed(topology: Topology, name: str) -> bool:
-    """A host endpoint judges the local traffic of this interface."""
-    return name in topology.hosts or topology.wildcard is not None
+def nic(ruleset: RuleSet, name: str, number: int, judge: int | None, local: int) -> Nic:
+    """A host interface and what the host endpoint that judges it, if there is one, has policy for."""
+    if judge is None:
+        return Nic(name, number, managed=False)
+    return Nic(name, number, managed=True, local_id=local, forward=judges_forwarded(ruleset.hosts[judge]))
 
 
-def kept_apart(ruleset: RuleSet, topology: Topology, managed: Iterable[str]) -> dict[str, str]:
+def judges_forwarded(host: LocalEndpoint) -> bool:
+    """The host endpoint has policy that applies on forward."""
+    return (host.forward_ingress, host.forward_egress) != (NO_PROGRAM, NO_PROGRAM)
+
+
+def judging(ruleset: RuleSet, topology: Topology, names: Iterable[str]) -> dict[str, int]:
+    """Those of the names, and `lo`, that a host endpoint judges, or will when they are there -> its index."""
+    by_name, _, _ = candidates(ruleset.hosts)
+    found = {name: topology.hosts.get(name, by_name.get(name, topology.wildcard)) for name in names}
+    found[LOOPBACK] = by_name.get(LOOPBACK)  # D6: only a host endpoint that names it
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def kept_apart(judges: Mapping[str, int], topology: Topology) -> dict[str, str]:
     """Managed interface -> what the id of the host's own flows through it is kept under; LOCAL_ID for all others.
 
     One for each host endpoint but the first (with `*`: but that one), or a process that chooses the interface of its
     datagrams could have a flow judged by one endpoint and continued through another. No interface can have such a name.
     """
-    by_name, _, _ = candidates(ruleset.hosts)
-    judges = {name: topology.hosts.get(name, by_name.get(name, topology.wildcard)) for name in managed}
-    first = min((n for n in judges.values() if n is not None), default=None)
-    first = first if topology.wildcard is None else topology.wildcard
-    names: dict[int | None, str] = {}
+    first = min(judges.values(), default=None) if topology.wildcard is None else topology.wildcard
+    names: dict[int, str] = {}
     return {name: names.setdefault(n, f"/{name}") for name, n in judges.items() if n != first}
 
 
@@ -77,16 +87,30 @@ def named(ruleset: RuleSet) -> set[str]:
     return {name for name in names if not is_workload(ruleset, name)}
 
 
-def forwarding(ruleset: RuleSet, topology: Topology) -> dict[str, int]:
-    """Interfaces of the active workloads that may send from foreign prefixes, by name -> index of the endpoint."""
-    return {
-        name: index for name, index in sorted(topology.workloads.items()) if ruleset.workloads[index].spoofed_prefixes
-    }
+def forwarding(ruleset: RuleSet, topology: Topology) -> dict[str, tuple[Network, ...]]:
+    """Interfaces of the active workloads that may send from foreign prefixes, by name -> the prefixes."""
+    prefixes = ((name, ruleset.workloads[n].spoofed_prefixes) for name, n in sorted(topology.workloads.items()))
+    return {name: granted for name, granted in prefixes if granted}
+
+
+def identified(
+    names: Iterable[str],
+    judges: Mapping[str, int],
+    apart: Mapping[str, str],
+    granted: Iterable[str],
+    before: Mapping[str, int],
+) -> dict[str, int]:
+    """The ids in the stamp by name: judged interfaces first, since ids may run out."""
+    wanted = tuple(names)
+    judged, rest = ([name for name in wanted if (name in judges) is first] for first in (True, False))
+    return {"": LOCAL_ID} | allotted((*judged, *dict.fromkeys(apart.values()), *granted, *rest), before)
 
 
 def ids_of(steering: Steering) -> dict[str, int]:
     """The ids that interfaces of their own have."""
     local = {f"/{nic.name}": nic.local_id for nic in steering.nics if nic.local_id in OWN_IDS}
+    if steering.loopback is not None and steering.loopback in OWN_IDS:
+        local[f"/{LOOPBACK}"] = steering.loopback
     return {owner.name: owner.id for owner in owners(steering) if owner.id in OWN_IDS} | local
 
 

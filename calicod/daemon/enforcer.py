@@ -149,8 +149,8 @@ class Enforcer:
     def _stays(self, before: Enforcement | None, ruleset: RuleSet, interfaces: tuple[Interface, ...]) -> bool:
         """Whether live flows may keep their stamps.
 
-        With `keep` another policy is no reason to judge them again; what makes a stamp's id mean another path, or leaves
-        open who judged, is one all the same.
+        With `keep` another policy is no reason to judge them again; what makes a stamp's id mean another path, or
+        leaves open who judged, is one all the same.
         """
         if before is None or not (self.keep or before.ruleset == ruleset):
             return False

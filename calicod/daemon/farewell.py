@@ -59,6 +59,8 @@ class Placing:
         self._owners = {number: name for name, number in self._ids.items() if number not in SHARED_IDS}
         self._prefixes = steering.workload_prefixes
         self._local = {nic.name: nic.local_id for nic in steering.nics if nic.managed}
+        if steering.loopback is not None:
+            self._local["lo"] = steering.loopback
 
     def place(self, source: bytes, destination: bytes, interface: int) -> Place | None:
         """The path of a flow between these addresses (the destination after NAT); None when it has none today."""

@@ -99,6 +99,17 @@ def from_host_failsafes(steering: Steering, family: int) -> tuple[str, ...]:
     return (*outbound, *(_back(port, "-d") for port in _of(steering.failsafe_inbound, family)))
 
 
+def failsafes_to_itself(steering: Steering, family: int) -> tuple[str, ...]:
+    """OUTPUT through `lo`, which stands for both directions: what is a failsafe of both, and what comes back on it."""
+    outbound, inbound = (_of(ports, family) for ports in (steering.failsafe_outbound, steering.failsafe_inbound))
+    both = [
+        (out, into) for out in outbound for into in inbound if (out.protocol, out.port) == (into.protocol, into.port)
+    ]
+    forth = (f"{_far(into, '-s')}{_forth(out, '-d')}" for out, into in both)
+    back = (f"{_far(out, '-s')}{_back(into, '-d')}" for out, into in both)
+    return (*forth, *back)
+
+
 def _forth(port: FailsafePort, side: str) -> str:
     name = NAMES[port.protocol]
     return f"{_far(port, side)}-p {name} -m {name} --dport {port.port} -g {FAILSAFE_CHAIN}"

@@ -1,6 +1,6 @@
-"""The chains of FORWARD in filter: what the host routes from or to workloads.
+"""The chains of FORWARD in filter: what the host routes from or to workloads, or by host endpoints that judge that.
 
-Law: no failsafe and no discovery passes here.
+Law: no failsafe and no discovery passes here. Between interfaces that nobody asks about nothing is touched.
 """
 
 from calicod.netfilter.pattern import Pattern
@@ -11,20 +11,32 @@ FORWARD = f"{PREFIX}fwd"
 
 
 def chains(plan: Plan) -> tuple[Chain, ...]:
-    """Only packets with a workload on either side; hosts judge nothing that is forwarded."""
+    """Those of FORWARD."""
     judge = f"{FORWARD}-judge"
-    enter = []
-    for host in plan.like:
-        enter += [f"-i {host.match} -o {other.match} -j RETURN" for other in plan.like]
-        enter += [f"-i {host.match} -o {pattern.match} -g {judge}" for pattern in plan.cover]
-        enter.append(f"-i {host.match} -j RETURN")
-    enter += [f"{pattern.incoming()}-g {judge}" for pattern in plan.cover]
-    enter += [f"-o {host.match} -j RETURN" for host in plan.like]
-    enter += [f"{pattern.outgoing()}-g {judge}" for pattern in plan.cover]
     return (
-        plan.chain(FORWARD, *enter),
+        plan.chain(FORWARD, *(_all_but(plan, judge) if plan.rest.forward else _only(plan, judge))),
         plan.judge(FORWARD, plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)),
         plan.chain(f"{FORWARD}-reply", *plan.tests(Pattern.outgoing, plan.routed, QUEUE, QUEUE)),
         plan.stamp(FORWARD, plan.stamps(Pattern.incoming, plan.routed)),
         plan.chain(f"{FORWARD}-back", *plan.stamps(Pattern.outgoing, plan.routed)),
     )
+
+
+def _all_but(plan: Plan, judge: str) -> list[str]:
+    """A `*` host endpoint judges all that is forwarded but between interfaces whose own host endpoints do not."""
+    free = [pattern for pattern in plan.managed if not pattern.forward]
+    return [*(f"-i {one.match} -o {other.match} -j RETURN" for one in free for other in free), f"-g {judge}"]
+
+
+def _only(plan: Plan, judge: str) -> list[str]:
+    """Packets with a workload, or an interface whose host endpoint judges what is forwarded, on either side."""
+    judged = (*plan.cover, *(pattern for pattern in plan.managed if pattern.forward))
+    like = [pattern for pattern in plan.like if not pattern.forward]
+    enter = []
+    for host in like:
+        enter += [f"-i {host.match} -o {other.match} -j RETURN" for other in like]
+        enter += [f"-i {host.match} -o {pattern.match} -g {judge}" for pattern in judged]
+        enter.append(f"-i {host.match} -j RETURN")
+    enter += [f"{pattern.incoming()}-g {judge}" for pattern in judged]
+    enter += [f"-o {host.match} -j RETURN" for host in like]
+    return [*enter, *(f"{pattern.outgoing()}-g {judge}" for pattern in judged)]

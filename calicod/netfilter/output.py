@@ -1,8 +1,10 @@
-"""The chains of OUTPUT in filter: what the host itself sends.
+"""The chains of OUTPUT in filter: what the host itself sends, and what it sends to itself, for both directions.
 
 Law: what it sends to a workload is subject to no policy: stamped at once, so that replies match, with an id of its own:
 an unprivileged process chooses the interface of each datagram (IP_PKTINFO).
 """
+
+from functools import partial
 
 from calicod.model.marks import TO_WORKLOAD_ID
 from calicod.netfilter import exempt
@@ -15,10 +17,13 @@ OUT = f"{PREFIX}out"
 
 def chains(plan: Plan) -> tuple[Chain, ...]:
     """Those of OUTPUT."""
-    host, work = f"{OUT}-host", f"{OUT}-work"
+    host, work, itself = f"{OUT}-host", f"{OUT}-work", f"{OUT}-itself"
+    tests = partial(plan.tests, Pattern.outgoing)
+    looped = tests(plan.itself, itself, itself)
+    enter = [f"{pattern.outgoing()}-g {OUT}-judge" for pattern in plan.itself]
     return (
-        plan.chain(OUT, *plan.dispatch(Pattern.outgoing, f"{OUT}-judge", work)),
-        plan.judge(OUT, plan.tests(Pattern.outgoing, plan.sent, host, host)),
+        plan.chain(OUT, *enter, *plan.dispatch(Pattern.outgoing, f"{OUT}-judge", work)),
+        plan.judge(OUT, (*looped, *tests(plan.sent, host, host))),
         plan.chain(
             work,
             *plan.verdicts(OUT),
@@ -29,7 +34,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
             "-m conntrack --ctstate RELATED,UNTRACKED -j RETURN",
             plan.set(TO_WORKLOAD_ID),
         ),
-        plan.chain(f"{OUT}-reply", *plan.tests(Pattern.outgoing, plan.local, host, QUEUE)),
+        plan.chain(f"{OUT}-reply", *looped, *tests(plan.local, host, QUEUE)),
         plan.chain(
             host,
             *exempt.from_host_discovery(plan.family),
@@ -39,6 +44,13 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
             *exempt.from_host_failsafes(plan.steering, plan.family),
             f"-g {QUEUE}",
         ),
-        plan.stamp(OUT, plan.stamps(Pattern.outgoing, plan.sent)),
-        plan.chain(f"{OUT}-back", *plan.stamps(Pattern.outgoing, plan.local)),
+        plan.chain(itself, *(_asked_of_itself(plan) if plan.itself else ())),
+        plan.stamp(OUT, plan.stamps(Pattern.outgoing, (*plan.itself, *plan.sent))),
+        plan.chain(f"{OUT}-back", *plan.stamps(Pattern.outgoing, (*plan.itself, *plan.local))),
     )
+
+
+def _asked_of_itself(plan: Plan) -> tuple[str, ...]:
+    failsafes = exempt.failsafes_to_itself(plan.steering, plan.family)
+    answers = exempt.answers(plan.steering, plan.family)
+    return (*exempt.host_errors(plan.family), *answers, *plan.invalid(), *failsafes, f"-g {QUEUE}")

@@ -22,7 +22,8 @@ NAMEABLE = re.compile(r"[A-Za-z0-9_.@:][A-Za-z0-9_.@:+=,~#%^-]*(?<!\+)", re.ASCI
 class Pattern(msgspec.Struct, frozen=True):
     """What `-i` or `-o` takes ("" matches all), the id in the stamp, and whose interface it is.
 
-    `local`: the id in the stamp of what this host itself sends there.
+    `local`: the id in the stamp of what this host itself sends there. `forward`: a host endpoint judges what is
+    forwarded by it.
     """
 
     match: str
@@ -30,6 +31,7 @@ class Pattern(msgspec.Struct, frozen=True):
     workload: bool
     managed: bool = True
     local: int = LOCAL_ID
+    forward: bool = False
 
     def incoming(self) -> str:
         """The match on the incoming interface, with a space behind."""
@@ -66,7 +68,7 @@ def ordered(steering: Steering, hosts: tuple[Pattern, ...]) -> tuple[Pattern, ..
 def host_patterns(steering: Steering) -> tuple[Pattern, ...]:
     """Host interfaces with an id of their own; an unmanaged one with a workload's prefix counts as a workload."""
     return tuple(
-        Pattern(nic.name, nic.id, workload=False, managed=nic.managed, local=nic.local_id)
+        Pattern(nic.name, nic.id, workload=False, managed=nic.managed, local=nic.local_id, forward=nic.forward)
         for nic in steering.nics
         if _selectable(nic) and (nic.managed or not workload_prefix(nic.name, steering))
     )
@@ -90,7 +92,7 @@ def workload_cover(steering: Steering) -> tuple[Pattern, ...]:
 
 def rest(steering: Steering) -> Pattern:
     """Every interface that no other pattern selects."""
-    return Pattern("", UNMANAGED_ID, workload=False, managed=steering.wildcard_host)
+    return Pattern("", UNMANAGED_ID, workload=False, managed=steering.wildcard_host, forward=steering.wildcard_forward)
 
 
 def _selectable(nic: Nic) -> bool:

@@ -39,7 +39,8 @@ Side = Callable[[Pattern], str]
 
 def manages(steering: Steering) -> bool:
     """Whether any interface is judged at all."""
-    return bool(steering.wildcard_host or workload_patterns(steering) or any(nic.managed for nic in steering.nics))
+    hosts = steering.wildcard_host or steering.loopback is not None or any(nic.managed for nic in steering.nics)
+    return bool(hosts or workload_patterns(steering))
 
 
 class Plan:
@@ -47,7 +48,7 @@ class Plan:
 
     `managed`: hosts that are judged; `like`: those of them whose name begins as a workload's: they come before the
     prefix everywhere. `cover`: the workloads. `local`: paths of what comes to the host; `routed`: of what it forwards;
-    `sent`: of what it sends.
+    `sent`: of what it sends, `itself` to itself.
     """
 
     def __init__(self, steering: Steering, family: int) -> None:
@@ -64,6 +65,8 @@ class Plan:
         self.routed = ordered(steering, hosts)
         apart = (replace(pattern, id=pattern.local) for pattern in self.managed if pattern.local != LOCAL_ID)
         self.sent = (*apart, replace(self.rest, id=LOCAL_ID))
+        loopback = steering.loopback
+        self.itself = () if loopback is None else (Pattern("lo", loopback, workload=False, local=loopback),)
         self.clear_marks = f"-j MARK --set-xmark 0x0/{self.marks.packet_mask:#x}"
 
     def chain(self, name: str, *rules: str) -> Chain:

@@ -19,7 +19,6 @@ from calicod.resources.report import Report
 from calicod.resources.scalars import Reader, between, quoted, text
 from calicod.resources.shapes import ADDRESS, NETWORK, TEXT, or_empty, shape_of, shaped
 from calicod.resources.table import Field, Fields, find, is_mapping, list_of, mapping, read
-from calicod.resources.unenforced import unenforced
 
 _PROFILES = list_of(required_name("P001", limit=MAX_NAME), unique=True)
 _PORT: Fields = {
@@ -62,8 +61,6 @@ def host_endpoint(spec: Mapping, metadata: Metadata, report: Report) -> HostEndp
     found = make(**read(spec, HOST, report), metadata=metadata, place=report.place(report.root))
     if not any(getattr(find(spec, field), "value", None) for field in ("interfaceName", "expectedIPs")):
         report.error("P022", spec, "at least one of interfaceName and expectedIPs is needed")
-    for told in unenforced(found):
-        report.warning(told.code, find(spec, told.field) or spec, told.message, hint=told.hint)
     return found
 
 

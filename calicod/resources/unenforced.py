@@ -5,9 +5,7 @@ Law: the loader warns of it, the daemon refuses it: it is never in force in name
 
 import msgspec
 
-from calicod.resources.kinds import HostEndpoint, Policy, Resource
-
-LOOPBACK = "lo"
+from calicod.resources.kinds import Policy, Resource
 
 
 class Unenforced(msgspec.Struct, frozen=True):
@@ -19,12 +17,6 @@ class Unenforced(msgspec.Struct, frozen=True):
     hint: str
 
 
-FORWARDED = Unenforced(
-    "N004",
-    "applyOnForward",
-    "applyOnForward is not enforced yet: the daemon refuses this policy",
-    "for the daemon leave it out: hosts judge no forwarded traffic yet",
-)
 BEFORE_DNAT = Unenforced(
     "N005",
     "preDNAT",
@@ -37,23 +29,14 @@ UNTRACKED = Unenforced(
     "doNotTrack is not enforced yet: the daemon refuses this policy",
     "for the daemon leave it out: every connection is tracked",
 )
-ON_LOOPBACK = Unenforced(
-    "N007",
-    "interfaceName",
-    "a host endpoint on lo is not enforced yet: the daemon refuses it",
-    "for the daemon remove it: what the host sends to itself passes",
-)
 
 
 def unenforced(resource: Resource) -> tuple[Unenforced, ...]:
     """Why the daemon refuses a resource; nothing if it does not."""
     if isinstance(resource, Policy):
         told = (
-            (resource.apply_on_forward, FORWARDED),
             (resource.pre_dnat, BEFORE_DNAT),
             (resource.do_not_track, UNTRACKED),
         )
         return tuple(finding for given, finding in told if given)
-    if isinstance(resource, HostEndpoint) and resource.interface_name == LOOPBACK:
-        return (ON_LOOPBACK,)
     return ()

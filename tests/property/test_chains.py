@@ -24,14 +24,22 @@ FAILSAFES = st.lists(
 ).map(tuple)
 
 
+def NICS(name: str, number: int) -> st.SearchStrategy[Nic]:  # noqa: N802  a strategy, as those above
+    return st.builds(
+        lambda managed, forward: Nic(name, number, managed, forward=managed and forward), st.booleans(), st.booleans()
+    )
+
+
 @st.composite
 def steerings(draw: st.DrawFn) -> Steering:
     names = draw(st.lists(st.sampled_from(["eth0", "eth1", "cali-host", "wg0", "br-lan"]), unique=True))
     workloads = draw(st.lists(st.sampled_from(["caliw1", "caliw2", "veth9"]), unique=True))
     return Steering(
         generation=draw(st.integers(1, 1023)),
-        nics=tuple(Nic(name, 3 + n, draw(st.booleans())) for n, name in enumerate(names)),
-        wildcard_host=draw(st.booleans()),
+        nics=tuple(draw(NICS(name, 3 + n)) for n, name in enumerate(names)),
+        wildcard_host=(wildcard := draw(st.booleans())),
+        wildcard_forward=wildcard and draw(st.booleans()),
+        loopback=draw(st.sampled_from([None, 1, 9])),
         workload_prefixes=tuple(draw(st.lists(st.sampled_from(["cali", "tap"]), unique=True))),
         forwarding_workloads=tuple(
             ForwardingWorkload(name, 20 + n, tuple(draw(st.lists(NETWORKS, max_size=3))))
@@ -104,7 +112,7 @@ def test_every_stamp_bears_the_generation_and_only_failsafes_lack_the_stage(stee
 def test_failsafes_are_reached_from_host_interfaces_only(steering: Steering, family: int) -> None:
     patterns = {f"{prefix}+" for prefix in steering.workload_prefixes}
     patterns |= {workload.name for workload in steering.forwarding_workloads}
-    host_chains = {f"{PREFIX}in-host", f"{PREFIX}out-host"}
+    host_chains = {f"{PREFIX}in-host", f"{PREFIX}out-host", f"{PREFIX}out-itself"}
     for chain, rule in every_rule(tables(steering, family)):
         if target_of(rule) == f"{PREFIX}failsafe":
             assert chain in host_chains

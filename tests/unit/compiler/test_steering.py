@@ -10,7 +10,7 @@ from calicod.model.protocol import TCP
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
 from calicod.resources.kinds import Failsafe, FelixConfiguration, Metadata
 from calicod.ruleset.program import RuleSet
-from tests.unit.compiler.build import addr, host, net, ruleset, workload
+from tests.unit.compiler.build import addr, host, net, policy, ruleset, workload
 
 ETH0 = Interface(1, "eth0", (addr("192.0.2.1"),))
 ETH1 = Interface(2, "eth1")
@@ -30,7 +30,7 @@ def test_nothing_is_judged_until_an_endpoint_of_this_node_exists():
     assert steered(ruleset(host(node="n2"), workload(node="n2"))) == Steering(generation=1, workers=2)
 
 
-def test_interfaces_with_a_host_endpoint_are_managed_and_lo_never():
+def test_interfaces_with_a_host_endpoint_are_managed_and_lo_is_none_of_them():
     steering = steered(ruleset(host("h", "eth0")))
 
     assert steering.nics == (Nic("eth0", 3, True), Nic("eth1", 4, False))
@@ -60,6 +60,26 @@ def test_each_host_endpoint_but_one_has_its_own_id_for_what_the_host_sends():
     assert [nic.local_id for nic in same.nics] == [LOCAL_ID, LOCAL_ID]
     assert [nic.local_id for nic in with_wildcard.nics] == [5, LOCAL_ID]
     assert [(nic.id, nic.local_id) for nic in later.nics] == [(3, LOCAL_ID), (4, 5), (6, LOCAL_ID)]
+
+
+def test_only_a_host_endpoint_that_names_lo_judges_what_the_host_sends_to_itself():
+    named = steered(ruleset(host("a", "eth0"), host("l", "lo")))
+
+    assert steered(ruleset(host("h", "*"), host("i", "", ("127.0.0.1",)))).loopback is None
+    assert steered(ruleset(host("l", "lo"))).loopback == LOCAL_ID
+    assert (named.loopback, named.nics[0].local_id) == (4, LOCAL_ID)
+    assert steered(ruleset(host("a", "eth0"), host("l", "lo"), host("b", "eth1")), previous=named).loopback == 4
+
+
+def test_a_host_endpoint_with_policy_that_applies_on_forward_judges_what_its_interface_forwards():
+    forward = policy("f", selector="has(gate)", apply_on_forward=True)
+    gate, other = host("a", "eth0", labels={"gate": ""}), host("b", "eth1")
+    star = host("z", "*", labels={"gate": ""})
+
+    assert [nic.forward for nic in steered(ruleset(forward, gate, other)).nics] == [True, False]
+    assert not steered(ruleset(forward, gate, other)).wildcard_forward
+    with_star = steered(ruleset(forward, other, star))
+    assert ([nic.forward for nic in with_star.nics], with_star.wildcard_forward) == ([True, False], True)
 
 
 def test_an_interface_that_a_host_endpoint_names_is_managed_before_it_is_there():

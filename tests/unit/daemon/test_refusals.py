@@ -12,9 +12,9 @@ spec:
   preDNAT: true
 ---
 apiVersion: projectcalico.org/v3
-kind: HostEndpoint
+kind: GlobalNetworkPolicy
 metadata: {name: inside}
-spec: {node: n1, interfaceName: lo}
+spec: {applyOnForward: true, doNotTrack: true}
 ---
 apiVersion: projectcalico.org/v3
 kind: GlobalNetworkPolicy
@@ -28,11 +28,10 @@ def test_what_cannot_be_enforced_is_an_error_at_its_line_and_rejected():
     refused = refuse(LOADED)
 
     assert [resource.metadata.name for resource in refused.resources] == ["plain"]
-    assert refused.rejected == (("GlobalNetworkPolicy", "", "early"), ("HostEndpoint", "", "inside"))
+    assert refused.rejected == (("GlobalNetworkPolicy", "", "early"), ("GlobalNetworkPolicy", "", "inside"))
     assert [(d.severity, d.code, d.line, d.path) for d in refused.diagnostics] == [
-        (Severity.ERROR, "N004", 5, "spec.applyOnForward"),
         (Severity.ERROR, "N005", 6, "spec.preDNAT"),
-        (Severity.ERROR, "N007", 11, "spec.interfaceName"),
+        (Severity.ERROR, "N006", 11, "spec.doNotTrack"),
     ]
 
 
@@ -40,9 +39,8 @@ def test_it_is_refused_too_where_the_loader_had_no_word_left_for_it():
     silent = msgspec.structs.replace(LOADED, diagnostics=())
 
     assert [(d.severity, d.code, d.name, d.line) for d in refuse(silent).diagnostics] == [
-        (Severity.ERROR, "N004", "early", 1),
         (Severity.ERROR, "N005", "early", 1),
-        (Severity.ERROR, "N007", "inside", 8),
+        (Severity.ERROR, "N006", "inside", 8),
     ]
 
 

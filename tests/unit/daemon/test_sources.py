@@ -131,7 +131,7 @@ def test_what_this_version_cannot_enforce_is_rejected_and_the_last_good_version_
 
     reading = source.read()
 
-    assert [d.code for d in reading.rejected] == ["N004", "N005"]
+    assert [d.code for d in reading.rejected] == ["N005"]
     assert (reading.ruleset, [resource.metadata.name for resource in reading.kept]) == (before.ruleset, ["web"])
     assert reading.warnings == ()
 

@@ -8,6 +8,7 @@ from calicod.model.steering import FailsafePort, Steering
 from calicod.netfilter.exempt import (
     answers,
     failsafe_chain,
+    failsafes_to_itself,
     from_host_discovery,
     from_host_failsafes,
     host_errors,
@@ -42,6 +43,20 @@ def test_an_outbound_port_opens_outwards_and_answers_inwards() -> None:
 
     assert from_host_failsafes(given, 6) == (f"-p tcp -m tcp --dport 179 {GOTO}",)
     assert to_host_failsafes(given, 6) == (f"-p tcp -m tcp --sport 179 ! --tcp-flags FIN,SYN,RST,ACK SYN {GOTO}",)
+
+
+def test_to_itself_only_what_is_a_failsafe_of_both_directions_passes() -> None:
+    here, there = parse_network("127.0.0.0/8")[0], parse_network("192.0.2.0/24")[0]
+    given = steering(
+        inbound=(FailsafePort(TCP, 22), FailsafePort(TCP, 179, here)),
+        outbound=(FailsafePort(UDP, 22), FailsafePort(TCP, 179, there)),
+    )
+
+    assert failsafes_to_itself(given, 4) == (
+        f"-s 127.0.0.0/8 -d 192.0.2.0/24 -p tcp -m tcp --dport 179 {GOTO}",
+        f"-s 192.0.2.0/24 -d 127.0.0.0/8 -p tcp -m tcp --sport 179 ! --tcp-flags FIN,SYN,RST,ACK SYN {GOTO}",
+    )
+    assert failsafes_to_itself(given, 6) == ()
 
 
 def test_a_net_limits_the_far_side_and_the_family() -> None:

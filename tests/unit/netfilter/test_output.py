@@ -16,10 +16,32 @@ def test_what_the_host_sends_to_workloads_is_stamped_for_that_alone() -> None:
 
 
 def test_what_the_host_sends_by_the_interface_of_another_host_endpoint_has_another_id() -> None:
-    given = full(nics=(Nic("eth0", 3, managed=True), Nic("eth2", 4, managed=True, local_id=7)), workload_prefixes=())
-    other, local = (f"{given.marks.stamp(2, number) | given.marks.filter_stage:#x}/" for number in (7, LOCAL_ID))
+    given = full(nics=(Nic("eth0", 3, managed=True), Nic("eth2", 4, managed=True, local_id=8)), workload_prefixes=())
+    other, local = (f"{given.marks.stamp(2, number) | given.marks.filter_stage:#x}/" for number in (8, LOCAL_ID))
 
     for name, side in (("out-judge", "-o"), ("out-stamp", "-o"), ("in-reply", "-i"), ("in-back", "-i")):
         speaking = [rule for rule in chain(given, name) if other in rule or local in rule]
         assert [rule.startswith(f"{side} eth2 ") for rule in speaking] == [True, False]
         assert [other in rule for rule in speaking] == [True, False]
+
+
+def test_what_the_host_sends_to_itself_is_judged_once_on_its_way_out_and_has_its_own_stamp() -> None:
+    given = full(nics=(), workload_prefixes=(), forwarding_workloads=(), loopback=7)
+    stamp = f"{given.marks.stamp(2, 7) | given.marks.filter_stage:#x}"
+
+    assert chain(given, "out") == ("-o lo -g calicod-out-judge",)
+    assert chain(given, "in") == ()
+    assert chain(given, "out-judge")[-4:-2] == (
+        f"-o lo -m connmark --mark {stamp}/0x3ff3f00 -j RETURN",
+        "-o lo -g calicod-out-itself",
+    )
+    assert chain(given, "out-reply")[:2] == chain(given, "out-judge")[-4:-2]
+    for name in ("out-stamp", "out-back"):
+        assert f"-o lo -j CONNMARK --set-xmark {stamp}/0xfff3f00" in chain(given, name)
+
+
+def test_a_wildcard_does_not_judge_what_the_host_sends_to_itself_but_an_endpoint_of_lo_does() -> None:
+    apart = full(nics=(), workload_prefixes=(), forwarding_workloads=(), wildcard_host=True)
+
+    assert chain(apart, "out") == ("-o lo -g calicod-out-judge", "-o lo -j RETURN", "-g calicod-out-judge")
+    assert chain(full(loopback=None), "out-itself") == ()

@@ -65,11 +65,8 @@ def test_a_host_endpoint_like_this_is_refused(spec, code, path, hint):
     assert told.hint == hint or (code == "Y011" and told.hint.startswith("known here: node, interfaceName"))
 
 
-def test_a_host_endpoint_on_lo_is_accepted_with_a_warning_of_the_daemon():
-    hint = "for the daemon remove it: what the host sends to itself passes"
-
+def test_a_host_endpoint_on_lo_is_one_as_any_other():
     assert taken("HostEndpoint", "node: n\ninterfaceName: lo").interface_name == "lo"
-    assert warned("HostEndpoint", "node: n\ninterfaceName: «lo") == [Finding("N007", "spec.interfaceName", hint)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,151 @@
+"""Host endpoints' policy for what is forwarded, for `lo`, before DNAT and before connection tracking, on real packets.
+
+Whatever a flow of these meets, `calicod eval` answers the same on the same resources (`Staged.passes`).
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.netns.node import FAMILIES, Node, UdpFlow, address, node
+from tests.netns.running import running_in
+from tests.netns.stages import TCP, UDP, Staged, host, policy, rule
+from tests.netns.test_daemon import WORKLOAD, TcpFlow
+from tests.netns.variants import VARIANTS, needs_variant
+
+pytestmark = [pytest.mark.netns, pytest.mark.security]
+ETH0 = host("eth0", "eth0")
+OPEN = policy("open", order=1000, types=["Ingress", "Egress"], ingress=[rule("Allow")], egress=[rule("Allow")])
+W1 = WORKLOAD.format(name="w1", interface="cali1", v4=address("w1", 4), v6=address("w1", 6), more="")
+WORK = policy(
+    "work", selector="role == 'work'", types=["Ingress", "Egress"], ingress=[rule("Allow")], egress=[rule("Allow")]
+)
+FORWARD = {"applyOnForward": True, "order": 1}
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def router(request: pytest.FixtureRequest) -> Iterator[Node]:
+    needs_variant(request.param)
+    with node("cd-s", request.param) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def staged(router: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staged]:
+    with running_in(router, tmp_path_factory.mktemp("daemon")) as daemon:
+        daemon.start()
+        yield Staged(router, daemon)
+
+
+@pytest.fixture(params=FAMILIES, ids=["ipv4", "ipv6"])
+def family(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
+# Forwarded
+
+
+def test_policy_on_forward_judges_what_a_host_endpoint_brings_in_and_what_it_takes_out(
+    staged: Staged, family: int
+) -> None:
+    into = policy("in", **FORWARD, types=["Ingress"], ingress=[rule("Allow", protocol="TCP", port=80)])
+    out = policy("out", **FORWARD, types=["Egress"], egress=[rule("Allow", protocol="UDP", port=53)])
+    staged.enforce(ETH0, OPEN, into, out)
+
+    for kind in (TCP, UDP):
+        assert staged.passes("ext", "far", family, kind, 80) == (kind == TCP)
+        assert staged.passes("far", "ext", family, kind, 53) == (kind == UDP)
+        assert not staged.passes("ext", "far", family, kind, 81)
+        assert not staged.passes("far", "ext", family, kind, 81)
+    assert staged.passes("ext", "node", family, UDP, 68)
+
+
+def test_a_failsafe_port_is_none_for_what_is_forwarded(staged: Staged, family: int) -> None:
+    staged.enforce(ETH0, policy("closed", **FORWARD, types=["Ingress", "Egress"]))
+
+    assert staged.passes("ext", "node", family, TCP, 22)
+    assert not staged.passes("ext", "far", family, TCP, 22)
+    assert not staged.passes("far", "ext", family, TCP, 22)
+
+
+def test_what_the_host_endpoint_allows_on_forward_the_workload_may_still_refuse(staged: Staged, family: int) -> None:
+    gate = policy("gate", **FORWARD, types=["Ingress"], ingress=[rule("Allow", protocol="TCP")])
+    web = policy("web", selector="role == 'work'", types=["Ingress"], ingress=[rule("Allow", port=80, protocol="TCP")])
+    staged.enforce(ETH0, W1, gate, web)
+
+    assert staged.passes("ext", "w1", family, TCP, 80)
+    assert not staged.passes("ext", "w1", family, TCP, 81)
+    assert not staged.passes("ext", "w1", family, UDP, 80)
+
+
+def test_a_wildcard_judges_what_is_forwarded_between_any_interfaces_and_nothing_of_other_endpoints_own(
+    staged: Staged, family: int
+) -> None:
+    star = policy(
+        "star", selector="name == 'star'", **FORWARD, types=["Ingress"], ingress=[rule("Allow", protocol="TCP")]
+    )
+    staged.enforce(host("star", "*"), W1, WORK, star)
+    assert staged.passes("far", "ext", family, TCP, 80)
+    assert not staged.passes("far", "ext", family, UDP, 80)
+    assert not staged.passes("w1", "far", family, UDP, 80)
+
+    staged.enforce(host("star", "*"), ETH0, host("eth1", "eth1"), star)
+    assert staged.passes("ext", "far", family, UDP, 80)
+
+
+def test_a_live_forwarded_flow_is_cut_in_both_directions_when_policy_on_forward_changes(
+    staged: Staged, family: int
+) -> None:
+    gate = {"name": "gate", **FORWARD, "types": ["Ingress"]}
+    opened, closed = policy(**gate, ingress=[rule("Allow")]), policy(**gate, ingress=[rule("Deny")])
+    staged.enforce(ETH0, OPEN, opened)
+    with (
+        TcpFlow(staged.router, "ext", "far", family, 8080) as stream,
+        UdpFlow(staged.router, "ext", "far", family, 8081) as flow,
+        UdpFlow(staged.router, "far", "ext", family, 8082) as other,
+    ):
+        assert stream.forth(2.0) and stream.back(2.0) and flow.trips() and other.trips()
+        staged.change(ETH0, OPEN, closed)
+        assert not (flow.back() or stream.back() or flow.forth() or stream.forth())
+        assert other.trips()
+        staged.change(ETH0, OPEN, opened)
+        assert flow.trips() and stream.forth(2.0)
+
+
+# What the host sends to itself
+
+
+def lo_flow(staged: Staged, family: int, port: int) -> UdpFlow:
+    return UdpFlow(staged.router, "node", "node", family, port, to="127.0.0.1" if family == 4 else "::1")
+
+
+def test_lo_is_judged_once_for_both_directions_when_a_host_endpoint_names_it(staged: Staged, family: int) -> None:
+    both = [rule("Allow", protocol="UDP", port=80), rule("Allow", protocol="TCP", port=80)]
+    out = policy("out", types=["Egress"], egress=[*both, rule("Allow", protocol="UDP", port=81)])
+    into = policy("into", types=["Ingress"], ingress=[*both, rule("Allow", protocol="UDP", port=82)])
+    staged.enforce(host("loop", "lo"), out, into)
+
+    passed = {}
+    for port in (80, 81, 82, 83):
+        with lo_flow(staged, family, port) as flow:
+            passed[port] = flow.forth() and flow.back()
+    assert passed == {80: True, 81: False, 82: False, 83: False}
+
+
+def test_a_wildcard_leaves_lo_alone(staged: Staged, family: int) -> None:
+    staged.enforce(host("star", "*"))
+
+    with lo_flow(staged, family, 80) as flow:
+        assert flow.trips()
+
+
+def test_a_live_flow_of_the_host_with_itself_is_cut_by_a_change_in_either_direction(
+    staged: Staged, family: int
+) -> None:
+    staged.enforce(host("loop", "lo"), OPEN)
+    with lo_flow(staged, family, 80) as flow:
+        assert flow.trips()
+        staged.change(host("loop", "lo"), policy("closed", order=1, ingress=[rule("Deny")]), OPEN)
+        assert not (flow.back() or flow.forth())
+        staged.change(host("loop", "lo"), OPEN)
+        assert flow.trips()
