@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 CONFIG = ROOT / "config" / "calicod.yaml"
 UNIT = ROOT / "systemd" / "calicod.service"
+BOOT_UNIT = ROOT / "systemd" / "calicod-boot.service"
 DECISIONS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -166,10 +167,24 @@ def test_the_unit_waits_for_the_supervisor_and_is_before_the_network(unit):
     assert service["ExecReload"].endswith("-HUP $MAINPID")
 
 
+def test_the_boot_unit_comes_before_the_daemon_and_the_network_and_only_with_the_daemon():
+    parsed = Unit()
+    parsed.read_string(BOOT_UNIT.read_text())
+
+    assert parsed["Unit"]["Before"].split()[:2] == ["network-pre.target", "calicod.service"]
+    assert (parsed["Service"]["Type"], parsed["Service"]["RemainAfterExit"]) == ("oneshot", "yes")
+    assert parsed["Install"]["WantedBy"] == "calicod.service"
+    assert parsed["Service"]["CapabilityBoundingSet"].split() == ["CAP_NET_ADMIN", "CAP_NET_RAW"]
+    script = Path(parsed["Service"]["ExecStart"])
+    assert (ROOT / "systemd" / script.name).stat().st_mode & 0o111
+    assert f'"$VENV/libexec/{script.name}"' in (ROOT / "scripts" / "setup").read_text()
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path):
-    copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace("/opt/calicod/bin/calicod", "/bin/true"))
+@pytest.mark.parametrize("source", [UNIT, BOOT_UNIT], ids=lambda path: path.name)
+def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path, source):
+    copy = tmp_path / source.name
+    copy.write_text(re.sub(r"/opt/calicod/\S*/calicod(-boot)?", "/bin/true", source.read_text()))
 
     verified = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, timeout=60, check=False

@@ -32,6 +32,7 @@ COMMANDS = MappingProxyType(
         "flows": "the live flows that are allowed, and by which rule",
         "events": "the event stream",
         "doctor": "can this host do it, and what would disturb it",
+        "boot": "close what policy manages until the daemon judges",
         "teardown": "remove every rule, set and mark of calicod's",
         "demo": "the whole thing, in network namespaces of its own",
     }

@@ -40,9 +40,9 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
 def command(*, config: Path | None, as_json: bool) -> None:
     """Remove every rule, set and mark of calicod's in this network namespace, and nothing else.
 
-    A daemon that still runs is stopped first. Connections live on, unjudged. Of the nft variant empty tables stay: to
-    delete a base chain would drop every packet that waits in any queue. Exit: 0 done, 1 the configuration has errors or
-    the daemon cannot be stopped, 4 the kernel or a permission is missing.
+    A daemon that still runs is stopped first; rules saved for the next boot go too. Connections live on, unjudged. Of
+    the nft variant empty tables stay: to delete a base chain would drop every packet that waits in any queue. Exit:
+    0 done, 1 the configuration has errors or the daemon cannot be stopped, 4 the kernel or a permission is missing.
 
     \b
     Example:
@@ -52,7 +52,7 @@ def command(*, config: Path | None, as_json: bool) -> None:
 
     try:
         settings = load_settings(config)
-        removed = tear_down(settings.run_directory, settings.marks.connection_mask)
+        removed = tear_down(settings.run_directory, settings.marks.connection_mask, settings.state_directory)
     except PolicyError as error:
         click.echo(str(error), err=True)
         raise SystemExit(1) from error
@@ -71,8 +71,9 @@ def lines(removed: Removed) -> list[str]:
     ]
 
 
-def tear_down(run_directory: Path, connection_mask: int) -> Removed:
+def tear_down(run_directory: Path, connection_mask: int, state_directory: Path) -> Removed:
     """Stops, removes, clears, in this order. Raises CalicodError."""
+    from calicod.daemon import boot
     from calicod.daemon.enforcer import STEERED_FILE
     from calicod.daemon.instance import ENFORCEMENT_FILE
     from calicod.netfilter import conntrack, probe
@@ -86,6 +87,7 @@ def tear_down(run_directory: Path, connection_mask: int) -> Removed:
         stamps = conntrack.clear_all(connection_mask)
         for name in (ENFORCEMENT_FILE, STEERED_FILE):
             (run_directory / name).unlink(missing_ok=True)
+        boot.forget(state_directory)
     finally:
         if lock is not None:
             os.close(lock)

@@ -17,6 +17,7 @@ import structlog
 from calicod import __version__
 from calicod.daemon import cautions, presence, views
 from calicod.daemon.answers import Answers
+from calicod.daemon.boot import Boot
 from calicod.daemon.changes import Changes
 from calicod.daemon.control import Control
 from calicod.daemon.enforcer import Enforcer, Outcome
@@ -77,6 +78,7 @@ class Supervisor:
         self.reading: Reading | None = None
         self.failure = ""
         self.endpoints: tuple[EndpointState, ...] = ()
+        self.boot = Boot(settings.state_directory, self.installer)
         self.reporter = Reporter(settings)
         self.workers = Workers(channels.workers, self._batch, self._applied, Resets().answer)
         self.keeper = channels.keeper
@@ -284,21 +286,23 @@ class Supervisor:
         interfaces = tuple(link.interface for link in present)
         self.reporter.direct(reading.ruleset, interfaces)
         outcome = await self.enforcer.enforce(reading.ruleset, interfaces)
-        self._look_around(reading, present)
+        await self._look_around(reading, present)
         self._begin()
         if outcome.changed:
             self._tell_applied(reading, outcome, (time.monotonic() - began) * 1000)
 
-    def _look_around(self, reading: Reading, present: tuple[Link, ...]) -> None:
-        """What the interfaces make of the policy, told when it changes."""
+    async def _look_around(self, reading: Reading, present: tuple[Link, ...]) -> None:
+        """What the interfaces make of the policy, told when it changes; and the rules for the next boot."""
         steering = self.enforcer.steering
         assert steering is not None  # noqa: S101  only called after a change
         former = self.cautions
+        await asyncio.to_thread(self.boot.save, steering)
         self.unprotected = cautions.unprotected(steering, present)
-        self.cautions = cautions.notices(reading.ruleset, steering, present)
+        unsaved = (self.boot.problem,) if self.boot.problem else ()
+        self.cautions = (*cautions.notices(reading.ruleset, steering, present), *unsaved)
         for caution in self.cautions:
             if caution not in former:
-                log.warning("interfaces.cautioned", caution=caution)
+                log.warning("daemon.cautioned", caution=caution)
 
     def _begin(self) -> None:
         """Once: everything is in force."""

@@ -43,5 +43,8 @@ class Installer(Protocol):
     def inspect(self) -> Installed:
         """Looks at what the kernel has. Raises CalicodError."""
 
+    def script(self, steering: Steering) -> Mapping[str, str]:
+        """What brings this Steering into force where nothing of ours is: the name of a program -> its input."""
+
     def remove(self) -> None:
         """Removes every rule and chain of ours; nothing happens when there is none. Raises CalicodError."""

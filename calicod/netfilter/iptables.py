@@ -6,7 +6,8 @@ to: the generation stays readable, and the next endpoint needs a refill and no i
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from calicod.errors import CalicodError
 from calicod.model.steering import Steering
@@ -61,6 +62,13 @@ class IptablesInstaller:
         ]
         drops = {reason: sum(_packets(saved, *where) for saved in kernel.values()) for reason, where in DROPS.items()}
         return Installed(generations[0], not missing, tuple(missing), drops)
+
+    def script(self, steering: Steering) -> Mapping[str, str]:
+        """By the name of each family's `iptables-restore`."""
+        return {
+            Path(family.restore).name: "".join(fill(table, {}) for table in tables(steering, family.number))
+            for family in self.families
+        }
 
     def remove(self) -> None:
         """Filter first: a packet that is no longer cleared must not be judged any more."""

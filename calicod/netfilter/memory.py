@@ -3,6 +3,8 @@
 Law: it behaves as the real ones do, so that what holds here holds there (contract test).
 """
 
+from collections.abc import Mapping
+
 from calicod.model.steering import Steering
 from calicod.netfilter.installer import Installed
 from calicod.netfilter.plan import DROPS
@@ -31,6 +33,10 @@ class MemoryInstaller:
         if self.steering is None:
             return Installed(None, intact=False, missing=("nothing is installed",))
         return Installed(self.steering.generation, not self.missing, self.missing, dict(self.drops))
+
+    def script(self, steering: Steering) -> Mapping[str, str]:
+        """The Steering in words."""
+        return {self.name: f"{steering}\n"}
 
     def remove(self) -> None:
         """Forgets it."""

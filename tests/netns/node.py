@@ -65,12 +65,12 @@ class Node:
         program = ("iptables" if family == 4 else "ip6tables") + self.setting.removeprefix("iptables")
         return self.world.run(self.name, program, *words)
 
-    def save(self) -> str:
-        """What iptables-save shows of both families, without what changes by itself."""
+    def save(self, namespace: str = "") -> str:
+        """What iptables-save shows of both families (here, or there), without what changes by itself."""
         shown = ""
         for program in ("iptables", "ip6tables"):
             variant = self.setting.removeprefix("iptables-")
-            shown += self.world.run(self.name, f"{program}-{variant}-save")
+            shown += self.world.run(namespace or self.name, f"{program}-{variant}-save")
         return "\n".join(line.split(" [")[0] for line in shown.splitlines() if not line.startswith("#"))
 
     def install(self, steering: Steering) -> None:

@@ -17,24 +17,19 @@ import calicod
 from calicod.cli.client import Unreachable, asked
 from calicod.cli.doctor.facts import Choice, Daemon, Facts, Holder, Host, Kernel, Trouble, Unit
 from calicod.cli.teardown import elsewhere
-from calicod.compiler.compile import compile
-from calicod.compiler.steering import steer
+from calicod.daemon.boot import FOLDER, written
 from calicod.daemon.instance import LOCK_FILE
-from calicod.daemon.refusals import refuse
 from calicod.daemon.settings import Settings, host_name, load_settings
 from calicod.daemon.state import Status
-from calicod.datastore.files import read
-from calicod.errors import CalicodError, PolicyError, Severity
+from calicod.errors import CalicodError, PolicyError
 from calicod.eventlog.file import FileSettings
 from calicod.intercept import nfqueue
 from calicod.intercept.counters import read_counters
 from calicod.intercept.owner import find_owner
 from calicod.model.interface import Link
-from calicod.model.steering import Steering
 from calicod.netfilter import probe
 from calicod.netfilter.links import links
 from calicod.netfilter.nftables import table_names
-from calicod.resources.snapshot import snapshot
 
 PROC = Path("/proc")
 NET = PROC / "thread-self" / "net"
@@ -60,16 +55,7 @@ def gather(config: Path | None) -> Facts:
     settings, misconfigured = configured(config)
     daemon = holder(settings.run_directory)
     present = links()
-    loaded = refuse(read(settings.policy_paths))
-    ruleset = compile(snapshot(loaded.resources), settings.node_name).ruleset
-    plain = Steering(
-        generation=1,
-        queue_base=settings.queue_base,
-        workers=settings.workers,
-        fail_open=settings.fail_open,
-        marks=settings.marks,
-    )
-    steering = steer(ruleset, (link.interface for link in present), None, plain)
+    policy = written(settings, (link.interface for link in present))
     return Facts(
         settings=settings,
         misconfigured=misconfigured,
@@ -83,9 +69,9 @@ def gather(config: Path | None) -> Facts:
         links=present,
         sysctls=sysctls(present),
         default_routes=tuple(default_routes()),
-        ruleset=ruleset,
-        rejected=tuple(d for d in loaded.diagnostics if d.severity is Severity.ERROR),
-        steering=steering,
+        ruleset=policy.ruleset,
+        rejected=policy.rejected,
+        steering=policy.steering,
         daemon=daemon,
         host=around(settings),
     )
@@ -239,7 +225,17 @@ def around(settings: Settings) -> Host:
         synchronised=synchronised(),
         systemd=Path("/run/systemd/system").is_dir(),
         service=unit("calicod.service"),
+        boot=unit("calicod-boot.service"),
+        saved=saved(settings.state_directory / FOLDER),
     )
+
+
+def saved(folder: Path) -> tuple[str, ...]:
+    """The files of rules for the next boot."""
+    try:
+        return tuple(sorted(path.name for path in folder.iterdir()))
+    except OSError:
+        return ()
 
 
 def free(path: Path) -> int | None:

@@ -59,6 +59,20 @@ def unit(facts: Facts) -> tuple[Finding, ...]:
     return (ok("calicod.service is started at boot"),)
 
 
+def boot(facts: Facts) -> tuple[Finding, ...]:
+    """Whether anything is closed between boot and the daemon."""
+    host = facts.host
+    if not (host.systemd and host.service.enabled):
+        return (ok("the daemon is not started at boot"),)
+    if not (host.boot.installed and host.boot.enabled):
+        mend = "`systemctl enable calicod-boot`" if host.boot.installed else "`make install`"
+        return (warn("managed interfaces are open at boot while, or if, the daemon does not start", mend),)
+    if not host.saved:
+        return (ok("the next boot starts closed, with rules made from the policy files"),)
+    shown = "open, as failure_mode says" if facts.settings.fail_open else "closed but for failsafe ports"
+    return (ok(f"the next boot starts {shown}, with the rules last in force ({', '.join(host.saved)})"),)
+
+
 def disk(facts: Facts) -> tuple[Finding, ...]:
     """Room for events and for what is remembered."""
     wanted = {facts.settings.state_directory: LEAST}

@@ -38,6 +38,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "marks": others.marks,
         "daemon": host.daemon,
         "unit": host.unit,
+        "boot": host.boot,
         "disk": host.disk,
         "clock": host.clock,
     }

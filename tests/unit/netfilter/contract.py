@@ -46,6 +46,16 @@ def an_empty_steering_keeps_its_generation(installer: Installer) -> None:
     assert installer.inspect().intact
 
 
+def a_script_says_all_that_was_asked_for_and_changes_nothing(installer: Installer) -> None:
+    installer.install(steering(7))
+    script = installer.script(steering(8))
+
+    assert script
+    assert all(text.endswith("\n") and "eth0" in text for text in script.values())
+    assert script != installer.script(steering(8, wildcard_host=True))
+    assert installer.inspect().generation == 7
+
+
 def after_remove_nothing_is_installed(installer: Installer) -> None:
     installer.install(steering(7))
     installer.remove()
@@ -72,6 +82,7 @@ CONTRACT: MappingProxyType[str, Callable[[Installer], None]] = MappingProxyType(
             what_was_installed_is_intact_and_bears_its_generation,
             the_newest_takes_the_place_of_the_former,
             an_empty_steering_keeps_its_generation,
+            a_script_says_all_that_was_asked_for_and_changes_nothing,
             after_remove_nothing_is_installed,
             remove_may_be_called_at_any_time,
         )

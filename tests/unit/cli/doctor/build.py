@@ -30,6 +30,7 @@ HOST = Host(
     synchronised=True,
     systemd=True,
     service=Unit(installed=True, enabled=True),
+    boot=Unit(installed=True, enabled=True),
 )
 WELL = Facts(
     settings=Settings(node_name="n1"),

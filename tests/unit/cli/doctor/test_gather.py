@@ -16,6 +16,7 @@ from calicod.cli.doctor.gather import (
     holder,
     kernel,
     reader,
+    saved,
     synchronised,
     sysctls,
     unit,
@@ -128,6 +129,12 @@ def test_a_unit_is_told_from_the_files_of_systemd(tmp_path, monkeypatch):
         Unit(installed=True, enabled=True),
         Unit(),
     ]
+
+
+def test_what_is_saved_for_the_next_boot_is_listed(tmp_path):
+    (tmp_path / "iptables-restore").touch()
+
+    assert (saved(tmp_path), saved(tmp_path / "absent")) == (("iptables-restore",), ())
 
 
 def test_nothing_is_left_in_the_kernel(here):

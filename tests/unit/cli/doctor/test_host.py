@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from calicod.cli.doctor.facts import Daemon, Unit
+from calicod.daemon.settings import Settings
 from calicod.errors import Diagnostic
 from tests.unit.cli.doctor.build import HOST, found, one, status
 
@@ -46,6 +47,28 @@ def test_a_daemon_that_no_boot_starts_is_told(unit, word):
     finding = one("unit", host=host)
 
     assert (finding.state, word in finding.message) == ("ok" if unit is None else "warn", True)
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "word"),
+    [
+        ({"boot": Unit()}, "warn", "make install"),
+        ({"boot": Unit(installed=True)}, "warn", "systemctl enable calicod-boot"),
+        ({"boot": Unit(), "service": Unit(installed=True)}, "ok", "not started at boot"),
+        ({"saved": ("iptables-restore",)}, "ok", "last in force (iptables-restore)"),
+        ({}, "ok", "made from the policy files"),
+    ],
+)
+def test_what_is_open_at_boot_is_told(change, state, word):
+    finding = one("boot", host=replace(HOST, **change))
+
+    assert (finding.state, word in f"{finding.message} {finding.mend}") == (state, True)
+
+
+def test_under_failure_mode_open_nothing_is_called_closed():
+    host = replace(HOST, saved=("iptables-restore",))
+
+    assert "starts open" in one("boot", host=host, settings=Settings(node_name="n1", failure_mode="open")).message
 
 
 def test_a_directory_that_is_nearly_full_is_told_with_what_is_left():
