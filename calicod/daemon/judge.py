@@ -68,6 +68,26 @@ class Places(dict[tuple[int, int, int], Where]):
         return self._names.get(index, f"#{index}") if index else ""
 
 
+class Judges(dict[tuple[int, int, int], Callable[[Packet], Decision]]):
+    """What decides at a place, by the key of `Places`; made ready when its first packet comes."""
+
+    def __init__(self, engine: BitmapEngine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def learn(self, key: tuple[int, int, int], where: Where) -> Callable[[Packet], Decision]:
+        """Raises what the engine fails with."""
+        known = where.known
+        judge = self._engine.judge_at(where.hook, where.in_interface, where.out_interface) if known else unknown
+        self[key] = judge
+        return judge
+
+
+def unknown(_: Packet) -> Decision:
+    """For packets of an interface without a name."""
+    return UNKNOWN
+
+
 def turned_place(where: Where) -> Where:
     """Where the original direction of a flow was whose reply is here.
 
@@ -89,13 +109,11 @@ class Totals:
         self.last_failure = ""
         self.described_at = -FAILURE_SECONDS
 
-    def count(self, decision: Decision) -> None:
-        """One more packet was judged."""
-        self.judged += 1
-        if decision.verdict is not ACCEPT:
-            self.denied += 1
-            if decision is MALFORMED:
-                self.malformed += 1
+    def refuse(self, decision: Decision) -> None:
+        """One of the packets that were judged is not allowed."""
+        self.denied += 1
+        if decision is MALFORMED:
+            self.malformed += 1
 
     def fail(self, failure: Exception, payload: bytes) -> None:
         """Counts a failure of ours; describes it, with the digest of the packet, unless one was just described."""
@@ -141,16 +159,17 @@ class Judge:
 
     def _decider(self, *, reply: bool) -> Decide:
         """The deciding function of one queue. A packet from the reply queue is turned round before it is judged."""
-        places, engine, encoded = Places(self.names, reply=reply), self.engine.decide, self._encoded
+        places, judges, encoded = Places(self.names, reply=reply), Judges(self.engine), self._encoded
         totals, note, known_bit = self.totals, self.note, self.known
         refuse, quiet = self.rejection.refuse, self.rejection.quiet
 
         def decide(payload: bytes, mark: int, hook: int, indev: int, outdev: int) -> Verdict:
-            where = places[hook, indev, outdev]
+            place = (hook, indev, outdev)
+            where, known = places[place], mark & known_bit != 0
             packet, quoting, decision = NOTHING, False, None
             try:
                 found = decode(payload)
-                if isinstance(found, Malformed):
+                if type(found) is Malformed:
                     packet, decision = stand_in(found, reply=reply), MALFORMED
                 elif found.icmp_type >= 0 and is_error(found):
                     packet, quoting = quoted_flow(found, payload, reply=reply)
@@ -158,8 +177,8 @@ class Judge:
                 else:
                     packet = turned(found) if reply else found
                 if decision is None:
-                    known = where.known
-                    decision = engine(packet, where.hook, where.in_interface, where.out_interface) if known else UNKNOWN
+                    judge = judges.get(place) or judges.learn(place, where)
+                    decision = judge(packet)
             except Exception as failure:  # noqa: BLE001  whatever fails, the packet gets its verdict (design 9)
                 totals.fail(failure, payload)
                 decision = MALFORMED if packet is NOTHING else self.failure
@@ -178,16 +197,20 @@ class Judge:
                     packet.dport,
                     packet.icmp_type,
                     packet.icmp_code,
-                    mark & known_bit != 0,
+                    known,
                     reply,
                     quoting,
                     identifier(payload, quoting=quoting) if packet.icmp_type >= 0 else -1,
                 )
             )
-            totals.count(decision)
-            if quiet or quoting or decision.verdict is ACCEPT:
-                return decision.verdict
-            return refuse(decision, where.hook, packet, payload, known=mark & known_bit != 0)
+            verdict = decision.verdict
+            totals.judged += 1
+            if verdict is ACCEPT:
+                return verdict
+            totals.refuse(decision)
+            if quiet or quoting:
+                return verdict
+            return refuse(decision, where.hook, packet, payload, known=known)
 
         return decide
 

@@ -82,8 +82,9 @@ class BitmapEngine:
         self._memory = Memory()
         same = former is not None and former.ruleset.ip_sets == ruleset.ip_sets
         self.sets: Sets = former.sets if former is not None and same else Sets(ruleset.ip_sets)
-        self._at: Bounded[tuple[Hook, str, str], Decide] = Bounded(MAX_WAYS)
-        self._up_to: Bounded[tuple[Hook, str, str], Decide] = Bounded(MAX_WAYS)
+        # by id(): an Enum's own hash is a Python function, and its members are there for ever
+        self._at: Bounded[tuple[int, str, str], Decide] = Bounded(MAX_WAYS)
+        self._up_to: Bounded[tuple[int, str, str], Decide] = Bounded(MAX_WAYS)
         self._runners: dict[tuple[int, Direction, bool], Run] = {}
         self._clusters: tuple[Cluster, Cluster] | None = None
         self._known: dict[int, Side] = {}
@@ -91,19 +92,25 @@ class BitmapEngine:
 
     def decide(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
         """The decision for a packet at a hook alone; interfaces by name, "" where the hook has none."""
-        key = (hook, in_interface, out_interface)
-        judge = self._at.get(key)
-        if judge is None:
-            ways = (at(ruleset, self.topology, *key) for ruleset in (self.enforced, self.ruleset))
-            judge = self._at.keep(key, self._in_full(self._side(*ways)))
-        return judge(packet)
+        return self.judge_at(hook, in_interface, out_interface)(packet)
+
+    def judge_at(self, hook: Hook, in_interface: str, out_interface: str) -> Decide:
+        """What `decide` asks at this hook between these interfaces, for whoever asks it of many packets."""
+        key = (id(hook), in_interface, out_interface)
+        found = self._at.get(key)
+        if found is None:
+            rulesets = (self.enforced, self.ruleset)
+            ways = (at(ruleset, self.topology, hook, in_interface, out_interface) for ruleset in rulesets)
+            found = self._at.keep(key, self._in_full(self._side(*ways)))
+        return found
 
     def decide_way(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
         """The decision for a packet on its whole way to a hook and past it."""
-        key = (hook, in_interface, out_interface)
+        key = (id(hook), in_interface, out_interface)
         judge = self._up_to.get(key)
         if judge is None:
-            ways = (up_to(ruleset, self.topology, *key) for ruleset in (self.enforced, self.ruleset))
+            rulesets = (self.enforced, self.ruleset)
+            ways = (up_to(ruleset, self.topology, hook, in_interface, out_interface) for ruleset in rulesets)
             judge = self._up_to.keep(key, self._in_full(self._side(*ways)))
         return judge(packet)
 

@@ -16,9 +16,13 @@ V4 = Struct("!BxHxxHxBxx4s4s")
 V6 = Struct("!xxxxHBx16s16s")
 """Payload length, next header, source, destination (RFC 8200)."""
 PORTS = Struct("!HH")
+V4_PORTS, V6_PORTS = Struct("!xxHxxHxBxx4s4sHH"), Struct("!xxxxHBx16s16sHH")
+"""`V4` and `V6` with the ports behind them, where they are when no options or extension headers are in between."""
 FRAGMENT = Struct("!BxH")
 
 IPV4, IPV6 = 4, 6
+V4_PLAIN = 0x45
+"""The first byte of an IPv4 header without options."""
 V4_HEADER, V6_HEADER, V6_HOP_LIMIT = 20, 40, 7
 HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, OPTIONS = 0, 43, 44, 51, 60
 EXTENSIONS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, OPTIONS})
@@ -33,6 +37,9 @@ MORE_OR_OFFSET_V6, OFFSET_V6 = 0xFFF9, 0xFFF8
 
 WITH_PORTS: Mapping[int, int] = MappingProxyType({TCP: 20, UDP: 8, SCTP: 12, UDPLITE: 8})
 """Bytes of transport header that must be there (RFC 9293, 768, 9260, 3828)."""
+LONGEST = max(WITH_PORTS.values())
+V4_ROOM, V6_ROOM = V4_HEADER + LONGEST, V6_HEADER + LONGEST
+"""Where there is so much, no transport header is cut off."""
 NEEDED_V4: Mapping[int, int] = MappingProxyType({**WITH_PORTS, ICMP: 8})
 NEEDED_V6: Mapping[int, int] = MappingProxyType({**WITH_PORTS, ICMPV6: 4})
 """ICMP is ICMP only in IPv4, ICMPv6 only in IPv6 (D7); the smallest messages of RFC 792 and RFC 4443."""
@@ -40,11 +47,21 @@ NEEDED_V6: Mapping[int, int] = MappingProxyType({**WITH_PORTS, ICMPV6: 4})
 
 def decode(raw: bytes) -> Packet | Malformed:
     """The packet in `raw`, from its IP header on; what follows the headers may be cut off."""
-    version = raw[0] >> 4 if raw else -1
-    if version == IPV4:
+    first, length = (raw[0], len(raw)) if raw else (0, 0)
+    if first == V4_PLAIN:  # what nearly all packets are is read at once, to what the slow way reads
+        if length >= V4_ROOM:
+            total, bits, protocol, src, dst, sport, dport = V4_PORTS.unpack_from(raw)
+            if protocol in WITH_PORTS and total >= V4_ROOM and not bits & MORE_OR_OFFSET_V4:
+                return Packet(4, protocol, src, dst, sport, dport)
         return decode_v4(raw)
-    if version == IPV6:
+    if first >> 4 == IPV6:
+        if length >= V6_ROOM:
+            payload, protocol, src, dst, sport, dport = V6_PORTS.unpack_from(raw)
+            if protocol in WITH_PORTS and payload >= LONGEST:
+                return Packet(6, protocol, src, dst, sport, dport)
         return decode_v6(raw)
+    if first >> 4 == IPV4:
+        return decode_v4(raw)
     return Malformed("version" if raw else "empty")
 
 

@@ -1,11 +1,15 @@
 """A packet as the engine sees it.
 
 Law: immutable, complete when made; addresses are wire bytes (their length is the family); what a packet has not is -1.
+Final, so that the hot path may ask for the type itself: `isinstance` of a msgspec class takes three times as long.
 """
+
+from typing import final
 
 import msgspec
 
 
+@final
 class Packet(msgspec.Struct, frozen=True):
     """Family 4 or 6, upper-layer protocol number, addresses, ports, ICMP type and code (-1: has none).
 
@@ -25,6 +29,7 @@ class Packet(msgspec.Struct, frozen=True):
     hop_limit: int = -1
 
 
+@final
 class Malformed(msgspec.Struct, frozen=True):
     """Bytes that are no packet. `why` is a constant word; addresses and protocol as far as they were read."""
 

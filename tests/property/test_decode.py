@@ -7,7 +7,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig, IPv6
 
 from calicod.model.network import V4_LENGTH, V6_LENGTH
-from calicod.packet.decode import decode
+from calicod.packet.decode import decode, decode_v4, decode_v6
 from calicod.packet.turn import is_error, quoted, turned
 from calicod.packet.value import Malformed, Packet
 from tests.property.forge import FORGED, V4_ADDRESSES, V6_ADDRESSES, seen_by_scapy, truncations, v4_bytes, v6_bytes
@@ -118,3 +118,10 @@ def test_what_is_no_icmp_error_quotes_nothing(raw):
     packet = decode(raw)
 
     assert is_error(packet) or quoted(raw) is None
+
+
+@given(FORGED, CHANGES, st.integers(0, 80))
+def test_what_is_read_at_once_is_what_the_slow_way_reads(raw, changes, cut):
+    for each in (raw, changed(raw, changes), changed(raw, changes)[: cut or 1]):
+        slow = {4: decode_v4, 6: decode_v6}.get(each[0] >> 4)
+        assert slow is None or decode(each) == slow(each)

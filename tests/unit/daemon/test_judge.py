@@ -6,7 +6,7 @@ import pytest
 
 from calicod.daemon.judge import FAILURE_SECONDS, Judge, Places, Totals, Where
 from calicod.daemon.rejection import Rejection
-from calicod.engine.bitmap import BitmapEngine
+from calicod.engine.bitmap import BitmapEngine, Decide
 from calicod.model.decision import Decision
 from calicod.model.hook import Hook
 from calicod.model.interface import Interface
@@ -278,21 +278,32 @@ def test_a_fragment_without_its_header_is_dropped_in_every_failure_mode(fragment
 class Broken(BitmapEngine):
     """An engine with a bug in it."""
 
-    def decide(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
-        raise KeyError(packet.dport)
+    def judge_at(self, hook: Hook, in_interface: str, out_interface: str) -> Decide:
+        def judge(packet: Packet) -> Decision:
+            raise KeyError(packet.dport)
+
+        return judge
 
 
-def broken(*, fail_open: bool) -> Bench:
+class Unready(BitmapEngine):
+    """An engine that cannot make a path ready."""
+
+    def judge_at(self, hook: Hook, in_interface: str, out_interface: str) -> Decide:
+        raise KeyError(hook)
+
+
+def broken(*, fail_open: bool, engine: type[BitmapEngine] = Broken) -> Bench:
     bench = Bench(fail_open=fail_open)
-    bench.judge.engine = Broken(RULES, INTERFACES)
+    bench.judge.engine = engine(RULES, INTERFACES)
     bench.judge.original = bench.judge._decider(reply=False)
     bench.judge.reply = bench.judge._decider(reply=True)
     return bench
 
 
+@pytest.mark.parametrize("engine", [Broken, Unready])
 @pytest.mark.parametrize(("fail_open", "verdict"), [(False, Verdict.DROP), (True, Verdict.ACCEPT)])
-def test_what_the_engine_fails_on_gets_the_verdict_of_the_failure_mode(fail_open, verdict):
-    bench = broken(fail_open=fail_open)
+def test_what_the_engine_fails_on_gets_the_verdict_of_the_failure_mode(fail_open, verdict, engine):
+    bench = broken(fail_open=fail_open, engine=engine)
 
     assert bench.judge.original(tcp(CLIENT, WORKLOAD, 40001, 80), 0, FORWARD, ETH0, CALI) is verdict
     assert bench.told()[1].reason is Reason.FAILURE
