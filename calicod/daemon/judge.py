@@ -18,6 +18,7 @@ from calicod.model.decision import Decision
 from calicod.model.hook import Hook
 from calicod.model.record import Record
 from calicod.model.verdict import Reason, Verdict
+from calicod.packet.ambiguous import LEADING, NEXT_HEADER, is_ambiguous
 from calicod.packet.decode import decode
 from calicod.packet.turn import identifier, is_error, quoted, turned
 from calicod.packet.value import Malformed, Packet
@@ -32,6 +33,8 @@ NOTHING = Packet(0, -1, b"", b"")
 """Stands for a packet of which nothing could be read."""
 QUIET = Rejection()
 LOOPBACK = "lo"
+ARRIVING = frozenset({0, 1})
+"""Numbers of the hooks behind which this host's own stack reads the packet: PREROUTING, INPUT."""
 MAX_ENCODED = 16384
 """Encoded decisions remembered; all are forgotten when there are more."""
 FAILURE_SECONDS = 1.0
@@ -171,6 +174,8 @@ class Judge:
                 found = decode(payload)
                 if type(found) is Malformed:
                     packet, decision = stand_in(found, reply=reply), MALFORMED
+                elif payload[NEXT_HEADER] in LEADING and hook in ARRIVING and is_ambiguous(payload):
+                    packet, decision = turned(found) if reply else found, MALFORMED
                 elif found.icmp_type >= 0 and is_error(found):
                     packet, quoting = quoted_flow(found, payload, reply=reply)
                     decision = None if quoting else MALFORMED

@@ -1,6 +1,7 @@
 """The chains of INPUT in filter: what comes to the host by host endpoints, and from workloads.
 
-Law: a failsafe never helps a workload, and no stamp is trusted for a workload's link-local address.
+Law: a failsafe never helps a workload. No stamp is trusted for a workload's link-local address, nor for a packet with
+extension headers that the kernel may read otherwise than conntrack did.
 """
 
 from functools import partial
@@ -27,7 +28,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     local += [pattern for pattern in plan.sent if pattern not in local]
     return (
         plan.chain(IN, *plan.dispatch(Pattern.incoming, f"{IN}-judge", f"{IN}-judge")),
-        plan.judge(IN, (*tests(plan.like, host, work), *_unsure(plan, work), *tests(others, host, work))),
+        plan.judge(IN, (*tests(plan.like, host, work), *_unsure(plan, work), *tests(others, host, work)), _asked(plan)),
         plan.chain(f"{IN}-reply", *tests(local, host, work)),
         plan.chain(
             host,
@@ -45,3 +46,8 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
 def _unsure(plan: Plan, work: str) -> list[str]:
     """Any workload may send from any link-local address, and conntrack tells no links apart: never trusted."""
     return [f"-s fe80::/10 {p.incoming()}-g {work}" for p in plan.cover] if plan.family == exempt.V6 else []
+
+
+def _asked(plan: Plan) -> tuple[str, ...]:
+    """What may be read in two ways (packet/ambiguous.py) is asked about packet by packet: options, routing headers."""
+    return tuple(f"-m {header} -g {QUEUE}" for header in ("dst", "rt")) if plan.family == exempt.V6 else ()

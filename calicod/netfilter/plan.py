@@ -81,10 +81,10 @@ class Plan:
             rules += [f"{side(Pattern('lo', 0, workload=False))}-j RETURN", f"-g {hosts}"]
         return rules
 
-    def judge(self, hook: str, original: Iterable[str]) -> Chain:
-        """What came back with a verdict first, then the reply direction, then the tests of the original one."""
+    def judge(self, hook: str, original: Iterable[str], asked: Iterable[str] = ()) -> Chain:
+        """What came back with a verdict first, then what is `asked` about whatever its stamp, then each direction."""
         reply = f"-m conntrack --ctdir REPLY -g {hook}-reply"
-        return self.chain(f"{hook}-judge", *self.verdicts(hook), reply, *original)
+        return self.chain(f"{hook}-judge", *self.verdicts(hook), *asked, reply, *original)
 
     def verdicts(self, hook: str) -> tuple[str, ...]:
         """The worker's verdict first, whatever the generation: nothing can loop.

@@ -113,12 +113,19 @@ def walk(raw: bytes, end: int, following: int) -> tuple[int, int, int] | str:
             bits |= more & MORE_OR_OFFSET_V6
             start += SMALLEST_EXTENSION
             continue
-        length = (raw[start + 1] + 2) * 4 if following == AUTHENTICATION else (raw[start + 1] + 1) * 8
+        length = length_of(following, raw, start)
         if start + length > end:
             return (start, following, OFFSET_V6) if bits else "short-extension"
         following = raw[start]
         start += length
     return "extensions"
+
+
+def length_of(kind: int, raw: bytes, start: int) -> int:
+    """Bytes of an extension header of this kind, by its second byte."""
+    if kind == FRAGMENT_HEADER:
+        return SMALLEST_EXTENSION
+    return (raw[start + 1] + 2) * 4 if kind == AUTHENTICATION else (raw[start + 1] + 1) * 8
 
 
 def transport(  # noqa: PLR0913, PLR0917  the hot path: values already read are handed on, not packed up

@@ -34,6 +34,8 @@ from scapy.layers.ipsec import AH
 from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.packet import Packet, Raw
 
+from tests.netns.twofold import OPTIONS, ROUTING, twofold
+
 OPEN = 7000
 """The port that policy allows, TCP and UDP; and the requests of ICMP. Nothing else."""
 PORTS = (OPEN, OPEN, OPEN, 22, 53, 80, 7001, 0x1B59)
@@ -135,6 +137,9 @@ def body(random: Random, ends: Ends) -> tuple[int, Packet]:
 
 def whole(random: Random, ends: Ends) -> Packet:
     """One packet."""
+    if ":" in ends.src and not random.randrange(8):
+        protocol, kind = random.choice(["tcp", "udp"]), random.choice([OPTIONS, ROUTING])
+        return twofold(ends.src, ends.dst, protocol, OPEN, random.choice(PORTS), b"hidden", kind)
     protocol, transport = body(random, ends)
     return outer(random, ends, protocol) / transport
 

@@ -22,6 +22,7 @@ from scapy.packet import Packet, Raw
 from tests.netns.node import FAMILIES, INTERFACES, Node, UdpFlow, address, node, ping, tcp
 from tests.netns.running import Running, running_in
 from tests.netns.test_daemon import ALLOW, DENY, endpoints, switch
+from tests.netns.twofold import NUMBERS, OPTIONS, ROUTING, shown_in, twofold
 from tests.netns.world import inside
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
@@ -396,6 +397,35 @@ def test_fragments_are_judged_as_what_they_make_together(daemon: Running) -> Non
         for part in (*tiny, *alone, *mixed, *parts(81, 53, b"allowed.", 8)):
             send(router, "w1", part)
         assert ear.heard(b"tiny.wrd", b"alonewrd", b"overlap2", b"allowed.") == [b"allowed."]
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize(("kind", "shown"), [(OPTIONS, 8080), (ROUTING, 0x1B00)])
+def test_a_packet_that_linux_reads_in_another_way_opens_no_other_port(
+    daemon: Running, protocol: str, kind: int, shown: int
+) -> None:
+    router, hidden = daemon.router, 6666
+    allowed = [f"{{action: Allow, protocol: {protocol.upper()}, destination: {{ports: [{shown}]}}}}"]
+    use(daemon, host(allowed, ANY), work(ANY, ANY))
+
+    def arrives(name: str, word: bytes) -> bool:
+        """Whether what is hidden does; `far` is beyond an interface that nobody manages."""
+        source, target = address(name, 6), address(name, 6, node=True)
+        packet = twofold(source, target, protocol, shown, hidden, word, kind)
+        with router.world.socket(router.name, socket.AF_INET6, socket.SOCK_RAW, NUMBERS[protocol]) as ear:
+            ear.settimeout(SOON)
+            send(router, name, packet)
+            send(router, name, IPv6(src=source, dst=target) / shown_in(packet))  # now its flow is allowed, and stamped
+            send(router, name, packet)
+            with contextlib.suppress(TimeoutError):
+                while data := ear.recv(4096):
+                    if int.from_bytes(data[2:4]) == hidden and data.endswith(word):
+                        return True
+        return False
+
+    assert arrives("far", b"unjudged")
+    assert not arrives("ext", b"judged")
+    assert not arrives("w1", b"from a workload")
 
 
 def test_no_tunnel_leaves_a_workload_whole_or_in_fragments(daemon: Running) -> None:

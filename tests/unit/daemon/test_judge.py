@@ -16,6 +16,7 @@ from calicod.model.verdict import Reason, Verdict
 from calicod.packet.value import Packet
 from calicod.ruleset.enforcement import Enforcement
 from tests.unit.compiler.build import entity, host, policy, ruleset, tcp_rule, workload
+from tests.unit.packet.raw import TCP_SEGMENT, v6
 
 MARKS = layout()
 ETH0, CALI = 2, 3
@@ -263,6 +264,26 @@ def test_a_malformed_reply_is_told_with_the_addresses_of_its_flow():
         socket.inet_aton(WORKLOAD),
         "eth0",
     )
+
+
+@pytest.mark.parametrize("queue", ["original", "reply"])
+@pytest.mark.parametrize(("hook", "verdict"), [(INPUT, Verdict.DROP), (FORWARD, Verdict.ACCEPT)])
+def test_what_this_host_might_read_in_another_way_is_dropped_where_it_arrives(queue, hook, verdict):
+    bench = Bench()
+    bench.judge.engine = Lax(RULES, INTERFACES)
+    bench.judge.original, bench.judge.reply = (bench.judge._decider(reply=reply) for reply in (False, True))
+    twofold = v6(60, bytes([6, 0]) + bytes(6) + bytes([6, 1, 0x1E, 12]) + bytes(12) + TCP_SEGMENT)
+
+    assert getattr(bench.judge, queue)(twofold, 0, hook, ETH0, CALI if hook == FORWARD else 0) is verdict
+    assert (bench.told()[1].reason is Reason.MALFORMED) is (verdict is Verdict.DROP)
+    assert bench.totals.malformed == (verdict is Verdict.DROP)
+
+
+class Lax(BitmapEngine):
+    """An engine that allows everything."""
+
+    def decide(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
+        return Decision(verdict=Verdict.ACCEPT, reason=Reason.RULE)
 
 
 @pytest.mark.parametrize("fragment", [0x2000, 0x2001, 1])
