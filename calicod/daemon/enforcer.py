@@ -53,7 +53,8 @@ class Steered(msgspec.Struct, frozen=True):
 class Enforcer:
     """Holds what is in force. `send` gives a message to one worker; `applied` is called for every Applied received.
 
-    `keep`: a change of policy judges new connections only (`established: keep`).
+    `keep`: a change of policy judges new connections only (`established: keep`). `meet`: is called before and after
+    rules of ours come into a kernel that had none.
     """
 
     def __init__(  # noqa: PLR0913  a composition: each is a collaborator or a value of the settings
@@ -69,6 +70,7 @@ class Enforcer:
         clear_generation: Callable[[int], int],
         answers: bool = False,
         keep: bool = False,
+        meet: Callable[[Enforcement, Steering], None] | None = None,
     ) -> None:
         self.run_directory = run_directory
         self.workers = workers
@@ -76,6 +78,7 @@ class Enforcer:
         self.fail_open = fail_open
         self.answers = answers
         self.keep = keep
+        self.meet = meet
         self.marks = marks
         self.installer = installer
         self.send = send
@@ -142,7 +145,7 @@ class Enforcer:
         enforcement = Enforcement(revision=self.revision + 1, ruleset=ruleset, interfaces=interfaces)
         await self._swap(enforcement)
         generation = self.generation if stays else next_generation(self.generation or None, self.marks)
-        await self._steer(ruleset, interfaces, generation)
+        await self._steer(enforcement, generation)
         self.enforcement = self._stamped = enforcement
         return Outcome(changed=True, rejudged=not stays, revision=self.revision, generation=generation)
 
@@ -199,7 +202,7 @@ class Enforcer:
             )
         return all(self.worker_revisions.get(w, 0) >= self.revision for w in range(self.workers))
 
-    async def _steer(self, ruleset: RuleSet, interfaces: tuple[Interface, ...], generation: int) -> None:
+    async def _steer(self, enforcement: Enforcement, generation: int) -> None:
         async with self._kernel:
             plain = Steering(
                 generation=generation,
@@ -209,11 +212,16 @@ class Enforcer:
                 answers=self.answers,
                 marks=self.marks,
             )
-            steering = steer(ruleset, interfaces, self.steering, plain)
+            steering = steer(enforcement.ruleset, enforcement.interfaces, self.steering, plain)
             if steering != self.steering or not self._installed:
                 if generation != self.generation:
                     await asyncio.to_thread(self.clear_generation, generation)
+                meet = None if self.generation else self.meet
+                if meet is not None:
+                    await asyncio.to_thread(meet, enforcement, steering)
                 await asyncio.to_thread(self.installer.install, steering)
+                if meet is not None:
+                    await asyncio.to_thread(meet, enforcement, steering)
             self.steering, self.generation, self._installed = steering, generation, True
             note = msgspec.msgpack.encode(Steered(self.revision, steering))
             await asyncio.to_thread(write_atomically, self.run_directory / STEERED_FILE, note)

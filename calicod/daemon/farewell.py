@@ -88,6 +88,22 @@ class Placing:
         out = self._name(route)
         return Place(Hook.FORWARD, incoming, out) if out else None
 
+    def settle(self, source: bytes, destination: bytes) -> tuple[Place, int] | None:
+        """The path of a flow between these addresses that bears no stamp, by where its answers go, and its id."""
+        back = self._find(source, b"", 0)
+        if back is not None and back.local:
+            out = self._name(self._find(destination, source, 0))
+            return (Place(Hook.OUTPUT, "", out), self._sends(out)) if out else None
+        incoming = self._name(back)
+        if not incoming:
+            return None
+        interface = self._ids.get(incoming, self._shared(incoming))
+        place = self.place(source, destination, interface)
+        return None if place is None else (place, interface)
+
+    def _shared(self, name: str) -> int:
+        return WORKLOAD_ID if self._prefixes and name.startswith(self._prefixes) else UNMANAGED_ID
+
     def _sends(self, out: str) -> int:
         """The id of what the host itself sends there."""
         to_workload = bool(self._prefixes) and out.startswith(self._prefixes)
@@ -96,8 +112,7 @@ class Placing:
     def _behind(self, source: bytes, interface: int) -> str:
         """The interface that shares this id and leads to the source: what is anti-spoofed comes by no other."""
         name = self._name(self._find(source, b"", 0))
-        shared = WORKLOAD_ID if name.startswith(self._prefixes) and self._prefixes else UNMANAGED_ID
-        return name if self._ids.get(name, shared) == interface else ""
+        return name if self._ids.get(name, self._shared(name)) == interface else ""
 
     def _name(self, route: Route | None) -> str:
         return "" if route is None or route.local else self._names.get(route.interface, "")

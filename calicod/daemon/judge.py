@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from calicod.daemon.pickup import Pickup
 from calicod.daemon.rejection import Rejection
 from calicod.engine.bitmap import BitmapEngine
 from calicod.intercept.interceptor import HOOKS, Decide
@@ -131,8 +132,8 @@ class Totals:
 class Judge:
     """Judges by one enforcement; `note` gets each record. `known`: the packet mark's bit of that name.
 
-    `rejection`: which refused packets are answered. `former`: the judge whose place this one takes, which has worked
-    out the IP sets that stay.
+    `rejection`: which refused packets are answered. `picked`: the bit of TCP that comes up without its SYN; `tell` gets
+    what of it is to be turned. `former`: the judge whose place this one takes, which has worked out the IP sets.
     """
 
     def __init__(  # noqa: PLR0913  a composition: each is a collaborator or a value of the settings
@@ -144,6 +145,8 @@ class Judge:
         known: int,
         fail_open: bool,
         rejection: Rejection = QUIET,
+        picked: int = 0,
+        tell: Callable[[bytes], object] = len,
         former: "Judge | None" = None,
     ) -> None:
         self.revision = enforcement.revision
@@ -157,16 +160,21 @@ class Judge:
         self.rejection = rejection
         self._encoder = msgspec.msgpack.Encoder()
         self._encoded: dict[int, tuple[Decision, bytes]] = {}
-        self.original = self._decider(reply=False)
+        self.picked = picked
+        self.tell = tell
         self.reply = self._decider(reply=True)
+        self.original = self._decider(reply=False)
 
     def _decider(self, *, reply: bool) -> Decide:
         """The deciding function of one queue. A packet from the reply queue is turned round before it is judged."""
         places, judges, encoded = Places(self.names, reply=reply), Judges(self.engine), self._encoded
         totals, note, known_bit = self.totals, self.note, self.known
         refuse, quiet = self.rejection.refuse, self.rejection.quiet
+        picked_bit = 0 if reply else self.picked
 
         def decide(payload: bytes, mark: int, hook: int, indev: int, outdev: int) -> Verdict:
+            if mark & picked_bit:
+                return met(payload, mark & ~picked_bit, hook, indev, outdev)
             place = (hook, indev, outdev)
             where, known = places[place], mark & known_bit != 0
             packet, quoting, decision = NOTHING, False, None
@@ -217,7 +225,14 @@ class Judge:
                 return verdict
             return refuse(decision, where.hook, packet, payload, known=known)
 
+        met = Pickup(decide, decide if reply else self.reply, self._allows_reply, self.tell).decide
         return decide
+
+    def _allows_reply(self, packet: Packet, hook: int, indev: int, outdev: int) -> bool:
+        """Whether the packet may pass as a reply."""
+        where = turned_place(Places(self.names, reply=False)[hook, indev, outdev])
+        decision = self.engine.decide(turned(packet), where.hook, where.in_interface, where.out_interface)
+        return where.known and decision.verdict is ACCEPT
 
     def _encode(self, decision: Decision) -> bytes:
         """Msgpack of the decision, made once: the decision is kept, so its identity stays its own."""

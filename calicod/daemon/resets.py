@@ -13,6 +13,7 @@ import structlog
 from calicod.model.protocol import TCP
 from calicod.netfilter import conntrack
 from calicod.netfilter.flow import FlowTuple
+from calicod.netfilter.pickup import inverse
 from calicod.netfilter.segment import RawSender, reset
 from calicod.packet.decode import decode
 from calicod.packet.turn import payload
@@ -84,8 +85,3 @@ def tracked(flow: FlowTuple) -> FlowTuple:
             if known is not None:
                 return known.original if known.original == flow or known.reply == back else known.reply
     return flow
-
-
-def inverse(flow: FlowTuple) -> FlowTuple:
-    """The other direction, where nothing is translated."""
-    return FlowTuple(flow.protocol, flow.dst, flow.src, flow.dport, flow.sport)

@@ -20,7 +20,7 @@ from calicod.resources.document import Document, Node, Unparsable, prepared, sal
 from calicod.resources.document import Mapping as MappingNode
 from calicod.resources.document import Sequence as SequenceNode
 from calicod.resources.report import Report
-from calicod.resources.scalars import Reader, between, boolean, choice, integer, is_null, quoted, scalar, shown, text
+from calicod.resources.scalars import Reader, between, boolean, choice, integer, is_null, scalar, shown, text
 from calicod.resources.table import Field, Fields, find, items, list_of, read
 from calicod.resources.wellformed import Budget, check
 
@@ -54,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     deny_action: str = "drop"
     cut_with_reset: bool = False
     established: str = "rejudge"
+    first_enforcement: str = "judge"
 
     @property
     def fail_open(self) -> bool:
@@ -69,6 +70,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def keeps(self) -> bool:
         """A change of policy leaves live flows alone."""
         return self.established == "keep"
+
+    @property
+    def adopts(self) -> bool:
+        """What is there before the first rules lives on unjudged."""
+        return self.first_enforcement == "adopt"
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -173,17 +179,6 @@ def word(*words: str) -> Reader[str]:
     return choice(words, VALUE)
 
 
-def only(*words: str, later: str) -> Reader[None]:
-    """The first word is what this version does; the others come later and are refused."""
-
-    def read_only(node: Node, report: Report) -> None:
-        value = choice(words, VALUE)(node, report)
-        if value is not None and value != words[0]:
-            report.error(LATER, node, f"{quoted(value)} is not supported yet", hint=later)
-
-    return read_only
-
-
 def path_text(node: Node, report: Report) -> str | None:
     """A path that is not empty."""
     value = text(node, report)
@@ -274,5 +269,5 @@ KEYS: Fields = {
     "deny_action": Field("deny_action", word("drop", "reject")),
     "cut_with_reset": Field("cut_with_reset", boolean),
     "established": Field("established", word("rejudge", "keep")),
-    "first_enforcement": Field("", only("judge", "adopt", later="flows that are there already are judged too")),
+    "first_enforcement": Field("first_enforcement", word("judge", "adopt")),
 }

@@ -17,9 +17,11 @@ import structlog
 from calicod import __version__
 from calicod.daemon import cautions, presence, views
 from calicod.daemon.answers import Answers
+from calicod.daemon.beginning import Beginning
 from calicod.daemon.boot import Boot
 from calicod.daemon.changes import Changes
 from calicod.daemon.control import Control
+from calicod.daemon.directions import Directions
 from calicod.daemon.enforcer import Enforcer, Outcome
 from calicod.daemon.farewell import judge_once_more
 from calicod.daemon.gather import gather
@@ -80,8 +82,9 @@ class Supervisor:
         self.endpoints: tuple[EndpointState, ...] = ()
         self.boot = Boot(settings.state_directory, self.installer)
         self.reporter = Reporter(settings)
-        self.workers = Workers(channels.workers, self._batch, self._applied, Resets().answer)
+        self.workers = Workers(channels.workers, self._batch, self._applied, Resets().answer, Directions().turn)
         self.keeper = channels.keeper
+        self.beginning = Beginning(adopts=settings.adopts)
         self.enforcer = Enforcer(
             run_directory=settings.run_directory,
             workers=settings.workers,
@@ -93,6 +96,7 @@ class Supervisor:
             clear_generation=self._clear_generation,
             answers=settings.rejects or settings.cut_with_reset,
             keep=settings.keeps,
+            meet=self.beginning.meet,
         )
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
         plain = Steering(generation=1, queue_base=settings.queue_base, workers=settings.workers, marks=settings.marks)
@@ -313,7 +317,7 @@ class Supervisor:
         notify(READY, f"STATUS=enforcing revision {self.enforcer.revision}")
         if self._replaced:
             return
-        revision, notices = self.enforcer.revision, (*self.notices, *self.cautions)
+        revision, notices = self.enforcer.revision, (*self.notices, *self.cautions, *self.beginning.notices)
         self.reporter.emit(
             ev.DaemonStarted(calicod_version=__version__, pid=os.getppid(), revision=revision, notices=notices)
         )

@@ -21,7 +21,7 @@ from calicod.daemon.judge import Judge, Totals
 from calicod.daemon.rejection import Rejection
 from calicod.intercept.interceptor import Decide, Interceptor
 from calicod.model.marks import MarkLayout
-from calicod.model.record import Applied, Batch, Counters, Record, Report, Severed, Swap, ToWorker
+from calicod.model.record import Applied, Batch, Counters, PickedUp, Record, Report, Severed, Swap, ToWorker
 from calicod.ruleset.enforcement import decode
 
 BUDGET = 64
@@ -133,6 +133,8 @@ class Worker:
                 known=known,
                 fail_open=fail_open,
                 rejection=rejection,
+                picked=self.seat.marks.picked,
+                tell=self._turn,
                 former=former,
             )
         except Exception as failure:  # noqa: BLE001  whatever is wrong with the new one, the one before stays in force
@@ -152,6 +154,10 @@ class Worker:
     def _sever(self, packet: bytes) -> None:
         """When there is no room the other end learns of it when it speaks."""
         self.seat.channel.send(Severed(self.seat.number, packet))
+
+    def _turn(self, packet: bytes) -> None:
+        """When there is no room it comes up again."""
+        self.seat.channel.send(PickedUp(self.seat.number, packet))
 
     def _read(self, judge: Judge) -> None:
         original, reply = self.seat.original, self.seat.reply

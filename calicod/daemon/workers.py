@@ -12,7 +12,7 @@ import structlog
 
 from calicod.daemon.channel import SupervisorEnd
 from calicod.daemon.state import WorkerState
-from calicod.model.record import Applied, Batch, Counters, Report, Severed, Swap, ToWorker
+from calicod.model.record import Applied, Batch, Counters, PickedUp, Report, Severed, Swap, ToWorker
 
 log = structlog.get_logger()
 
@@ -31,11 +31,13 @@ class Workers:
         on_batch: Callable[[Batch], None],
         on_applied: Callable[[Applied], None],
         on_severed: Callable[[bytes], None],
+        on_picked_up: Callable[[bytes], None],
     ) -> None:
         self.channels = tuple(channels)
         self.on_batch = on_batch
         self.on_applied = on_applied
         self.on_severed = on_severed
+        self.on_picked_up = on_picked_up
         self.states = {number: WorkerState(worker=number, pid=0, revision=0) for number in range(len(channels))}
         self._unsent: dict[int, Swap] = {}
         self._heard: dict[int, float] = {}
@@ -73,6 +75,8 @@ class Workers:
                     self._counted(message)
                 case Severed():
                     self.on_severed(message.packet)
+                case PickedUp():
+                    self.on_picked_up(message.packet)
         return True
 
     def late(self, revision: int) -> tuple[int, ...]:

@@ -39,6 +39,14 @@ class MarkLayout(msgspec.Struct, frozen=True):
     judged: int
     prednat_stage: int
 
+    @property
+    def picked(self) -> int:
+        """On its way into a queue of the filter stage: TCP without its SYN, of a connection not known before.
+
+        PREDNAT's bit, which is used up where the filter stage begins.
+        """
+        return self.prednat
+
     def stamp(self, generation: int, interface: int) -> int:
         """Generation and interface id in place, without a stage bit."""
         return spread(generation, self.generation) | spread(interface, self.interface)

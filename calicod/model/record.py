@@ -74,7 +74,14 @@ class Severed(msgspec.Struct, frozen=True, tag="severed"):
     packet: bytes
 
 
-FromWorker = Batch | Applied | Counters | Severed
+class PickedUp(msgspec.Struct, frozen=True, tag="picked-up"):
+    """A TCP segment, cut short, that conntrack takes for a caller's, and that is a reply."""
+
+    worker: int
+    packet: bytes
+
+
+FromWorker = Batch | Applied | Counters | Severed | PickedUp
 
 
 class Swap(msgspec.Struct, frozen=True, tag="swap"):

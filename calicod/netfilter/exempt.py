@@ -17,6 +17,8 @@ FAILSAFE_CHAIN = f"{PREFIX}failsafe"
 V6 = 6
 NAMES = {TCP: "tcp", UDP: "udp"}
 NOT_SYN = "! --tcp-flags FIN,SYN,RST,ACK SYN"
+MET_LATE = f"-p tcp -m tcp {NOT_SYN} -m conntrack --ctstate NEW"
+"""The first packet that conntrack sees of a connection of TCP is no SYN: its direction is a guess."""
 
 DISCOVERY = (133, 134, 135, 136, 137)
 """Router and neighbour solicitation and advertisement, redirect: accepted by the kernel with hop limit 255 only

@@ -42,6 +42,7 @@ def queue(plan: Plan) -> Chain:
         QUEUE,
         *plan.invalid(),
         f"{known} -j MARK --set-xmark {marks.known:#x}/{marks.known:#x}",
+        f"{exempt.MET_LATE} -j MARK --set-xmark {marks.picked:#x}/{marks.picked:#x}",
         f"-m conntrack --ctdir REPLY {_into(plan, reply)}",
         _into(plan, original),
     )

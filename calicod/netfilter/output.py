@@ -1,7 +1,8 @@
 """The chains of OUTPUT in filter: what the host itself sends, and what it sends to itself, for both directions.
 
 Law: what it sends to a workload is subject to no policy: stamped at once, so that replies match, with an id of its own:
-an unprivileged process chooses the interface of each datagram (IP_PKTINFO).
+an unprivileged process chooses the interface of each datagram (IP_PKTINFO). But for TCP that conntrack met in the
+middle: it may answer what the workload called, and that is judged.
 """
 
 from functools import partial
@@ -32,6 +33,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
             *plan.invalid(),
             f"-m conntrack --ctdir REPLY -g {OUT}-reply",
             "-m conntrack --ctstate RELATED,UNTRACKED -j RETURN",
+            f"{exempt.MET_LATE} -g {QUEUE}",
             plan.set(TO_WORKLOAD_ID),
         ),
         plan.chain(f"{OUT}-reply", *looped, *tests(plan.local, host, QUEUE)),

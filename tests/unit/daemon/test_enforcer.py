@@ -293,6 +293,25 @@ def test_a_successor_keeps_live_flows_whatever_changed_meanwhile(tmp_path):
     assert not succeed(bench, tmp_path, keep=True).enforce(allowing(81)).rejudged
 
 
+# What was there before
+
+
+def test_a_kernel_without_rules_is_met_before_and_after_the_first_ones_and_never_again(bench):
+    bench.enforcer.meet = lambda _, steering: bench.steps.append(("meet", steering.generation))
+
+    bench.enforce(allowing(80))
+    bench.enforce(allowing(81))
+
+    assert [step for step in bench.steps if step[0] != "swap"] == [
+        ("clear", 1),
+        ("meet", 1),
+        ("install", 1),
+        ("meet", 1),
+        ("clear", 2),
+        ("install", 2),
+    ]
+
+
 # A successor
 
 

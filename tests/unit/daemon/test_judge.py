@@ -36,7 +36,13 @@ class Bench:
         enforcement = Enforcement(revision=7, ruleset=RULES, interfaces=INTERFACES)
         known, rejection = MARKS.known, Rejection(rejects=rejects)
         self.judge = Judge(
-            enforcement, self.totals, self.records.append, known=known, fail_open=fail_open, rejection=rejection
+            enforcement,
+            self.totals,
+            self.records.append,
+            known=known,
+            fail_open=fail_open,
+            rejection=rejection,
+            picked=MARKS.picked,
         )
 
     def told(self) -> tuple[Record, Decision]:
@@ -112,6 +118,22 @@ def test_an_error_is_never_answered():
     quoted = tcp(WORKLOAD, CLIENT, 40001, 81)
 
     assert bench.judge.original(unreachable(CLIENT, WORKLOAD, quoted), 0, FORWARD, ETH0, CALI) is Verdict.DROP
+
+
+@pytest.mark.parametrize(
+    ("sport", "dport", "allowed"),
+    [(80, 50000, True), (81, 50000, False), (33333, 50000, False)],
+    ids=["answers-what-is-allowed", "answers-what-is-refused", "open"],
+)
+def test_what_conntrack_met_in_the_middle_is_judged_by_who_called(sport, dport, allowed):
+    bench = Bench()
+    answer = tcp(WORKLOAD, CLIENT, sport, dport)
+
+    verdict = bench.judge.original(answer, MARKS.picked, FORWARD, CALI, ETH0)
+
+    record, decision = bench.told()
+    assert (verdict, decision.verdict is Verdict.ACCEPT) == (Verdict.DROP, allowed)
+    assert (record.sport, record.dport, record.in_interface, record.reply) == (dport, sport, "eth0", True)
 
 
 def test_a_reply_is_judged_and_told_as_the_flow_that_it_answers():

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from calicod.daemon import resets
-from calicod.daemon.resets import Resets, Segment, inverse, segment, tracked
+from calicod.daemon.resets import Resets, Segment, segment, tracked
 from calicod.netfilter.flow import FlowTuple
 from tests.netns.world import run
 from tests.unit.daemon.control_plane import namespace
@@ -43,7 +43,6 @@ def test_what_ends_no_connection_is_passed_over(packet):
 def test_what_conntrack_does_not_know_goes_as_it_was_seen():
     with namespace():
         assert tracked(FLOW) == FLOW
-    assert inverse(inverse(FLOW)) == FLOW
 
 
 def test_a_reset_is_sent_to_the_receiver_and_no_more_than_so_many_a_second(monkeypatch):

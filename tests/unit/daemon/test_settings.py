@@ -53,7 +53,7 @@ def test_masks_that_are_too_narrow_are_refused():
     assert findings("packet_mark_mask: 0x70000000\n") == [("C002", 1)]
 
 
-@pytest.mark.parametrize("line", ["first_enforcement: adopt", "steering: nft"])
+@pytest.mark.parametrize("line", ["steering: nft"])
 def test_what_a_later_version_will_do_is_refused(line):
     assert findings(line) == [("N009", 1)]
 
@@ -68,6 +68,8 @@ def test_refusals_are_answered_only_when_asked_for():
 
 def test_live_flows_are_kept_only_when_asked_for():
     assert not parse_settings("", "c.yaml").keeps
+    assert not parse_settings("", "c.yaml").adopts
+    assert parse_settings("first_enforcement: adopt\n", "c.yaml").adopts
     assert parse_settings("established: keep\n", "c.yaml").keeps
     assert findings("established: adopt\n") == [("C002", 1)]
 

@@ -11,7 +11,7 @@ from calicod.daemon.worker import BUDGET, FLUSH_SECONDS, Seat, Worker, parts
 from calicod.intercept.memory import Arrival, MemoryQueue
 from calicod.model.interface import Interface
 from calicod.model.marks import layout
-from calicod.model.record import Applied, Batch, Counters, Report, Severed, Swap
+from calicod.model.record import Applied, Batch, Counters, PickedUp, Report, Severed, Swap
 from calicod.ruleset.enforcement import Enforcement, encode
 from tests.unit.compiler.build import entity, policy, ruleset, tcp_rule, workload
 from tests.unit.daemon.test_judge import CLIENT, WORKLOAD, Bench, tcp
@@ -332,3 +332,14 @@ def test_a_connection_that_is_cut_is_told_once_for_each_policy_that_cuts_it(tmp_
 
     assert desk.said(Severed) == [Severed(0, cut.payload)] * 2
     assert {departure.mark for departure in desk.original.departures} == {MARKS.reject}
+
+
+def test_an_answer_whose_connection_was_not_known_is_told_to_be_turned(tmp_path):
+    desk = Desk(tmp_path, written(1, 80))
+    answer = Arrival(tcp(WORKLOAD, CLIENT, 80, 50000), MARKS.picked, FORWARD, CALI, ETH0)
+    desk.original.put(answer)
+
+    desk.worker.turn()
+
+    assert desk.passed() == [False]
+    assert desk.said(PickedUp) == [PickedUp(0, answer.payload)]

@@ -2,16 +2,17 @@ from structlog.testing import capture_logs
 
 from calicod.daemon.channel import WorkerEnd, worker_pair
 from calicod.daemon.workers import SILENT_SECONDS, Workers
-from calicod.model.record import Applied, Batch, Counters, Report, Severed, Swap
+from calicod.model.record import Applied, Batch, Counters, PickedUp, Report, Severed, Swap
 
 severed: list[bytes] = []
+picked_up: list[bytes] = []
 
 
 def crew() -> tuple[Workers, WorkerEnd, list[Batch], list[Applied]]:
     theirs, ours = worker_pair()
     batches: list[Batch] = []
     applied: list[Applied] = []
-    return Workers([ours], batches.append, applied.append, severed.append), theirs, batches, applied
+    return Workers([ours], batches.append, applied.append, severed.append, picked_up.append), theirs, batches, applied
 
 
 def test_a_worker_that_applied_a_revision_is_known_by_it():
@@ -104,11 +105,13 @@ def test_a_worker_that_was_heard_and_then_no_more_is_silent_until_it_is_heard_or
     assert workers.silent() == ()
 
 
-def test_what_must_be_told_of_a_cut_connection_is_handed_on():
+def test_packets_that_call_for_more_than_a_verdict_are_handed_on():
     workers, worker, _, _ = crew()
     worker.send(Severed(0, b"packet"))
+    worker.send(PickedUp(0, b"other"))
     severed.clear()
+    picked_up.clear()
 
     workers.take(0)
 
-    assert severed == [b"packet"]
+    assert (severed, picked_up) == ([b"packet"], [b"other"])
