@@ -90,7 +90,7 @@ class Enforcer:
         self.worker_revisions: dict[int, int] = {}
         # INVARIANT: what live stamps of `generation` were judged by; None as soon as anything else may have judged.
         self._stamped: Enforcement | None = None
-        self._installed = False
+        self._installed = self._ordered = False
         self._kernel = asyncio.Lock()
         self._progress = asyncio.Event()
         self._refused: dict[int, str] = {}
@@ -133,6 +133,17 @@ class Enforcer:
         if self.enforcement is not None and not path.exists():
             write_atomically(path, encode(self.enforcement))
             self.send(worker, Swap(self.enforcement.revision))
+
+    def fall_back(self) -> bool:
+        """Policy cannot be read yet: workers that wait for it judge by what was in force when the last daemon ended.
+
+        False: there is nothing of the kind, or they have their orders.
+        """
+        if self._ordered or self.enforcement is None:
+            return False
+        for worker in range(self.workers):
+            self.send(worker, Swap(self.enforcement.revision))
+        return True
 
     async def enforce(self, ruleset: RuleSet, interfaces: tuple[Interface, ...]) -> Outcome:
         """Makes this the policy in force; returns when every worker and the kernel have it. Raises CalicodError."""
@@ -177,6 +188,7 @@ class Enforcer:
         data = await asyncio.to_thread(encode, enforcement)
         await asyncio.to_thread(write_atomically, self.run_directory / ENFORCEMENT_FILE, data)
         self.revision = enforcement.revision
+        self._ordered = True
         self._refused.clear()
         for worker in range(self.workers):
             self.send(worker, Swap(self.revision))

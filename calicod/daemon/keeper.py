@@ -141,6 +141,7 @@ class Keeper:
             fail_open=layout.fail_open,
             rejects=layout.rejects,
             resets=layout.resets,
+            first=True,
         )
 
     def _children(self) -> tuple[Child, ...]:
@@ -205,7 +206,9 @@ class Keeper:
             self._keeper_end.send(SupervisorDied(pid, status, describe(status)))
 
     def _begin_worker(self, number: int) -> int:
-        return self._fork(partial(self._be_worker, number))
+        pid = self._fork(partial(self._be_worker, number))
+        self._seats[number] = msgspec.structs.replace(self._seats[number], first=False)
+        return pid
 
     def _begin_supervisor(self) -> int:
         return self._fork(self._be_supervisor)

@@ -54,6 +54,8 @@ RETRY_SECONDS = 2.0
 """How long after a failure the change is tried again."""
 EVENTS_AT_ONCE = 1000
 """Of conntrack, before others have their turn."""
+SOURCES_SECONDS = 2.0
+"""How long new flows wait at the start until policy is read; then the last good one judges them (design 9)."""
 TICK_SECONDS = 1.0
 CHANGE_SECONDS = 10.0
 """How long the end waits for a change that is under way."""
@@ -120,6 +122,7 @@ class Supervisor:
         control = Control(self.settings.run_directory, self.answers.handlers())
         self.notices = list(dict.fromkeys([*self.notices, *await control.start()]))
         self.changes.ask(reread=True)
+        asyncio.get_running_loop().call_later(SOURCES_SECONDS, self._fall_back)
         jobs = (self._reconcile(), self._tick(), self._watch_files(), self._live())
         tasks = [asyncio.create_task(job) for job in jobs]
         ended = asyncio.create_task(self.stopping.wait())
@@ -220,6 +223,10 @@ class Supervisor:
         self._read_connections()
         self.reporter.batch(batch)
 
+    def _fall_back(self) -> None:
+        if self.enforcer.fall_back():
+            log.warning("policy.late", revision=self.enforcer.revision)
+
     def _keeper_spoke(self) -> bool:
         """Everything that waits is taken."""
         for message in self.keeper.messages():
@@ -264,6 +271,7 @@ class Supervisor:
             except (CalicodError, OSError) as failure:
                 log.error("policy.failed", error=str(failure))  # noqa: TRY400  the place in our code is of no use
                 self.failure = str(failure)
+                self._fall_back()
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, lambda: self.changes.ask(reread=True))
             finally:
                 self._idle.set()

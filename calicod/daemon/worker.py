@@ -32,7 +32,10 @@ COUNTERS_SECONDS = 1.0
 
 
 class Seat(msgspec.Struct, frozen=True):
-    """What a worker gets from the keeper. `original` and `reply` are its queues; `number` counts workers from 0."""
+    """What a worker gets from the keeper. `original` and `reply` are its queues; `number` counts workers from 0.
+
+    `first`: there was no worker here before it: what an enforcement file holds is of a former daemon.
+    """
 
     number: int
     original: Interceptor
@@ -43,6 +46,7 @@ class Seat(msgspec.Struct, frozen=True):
     fail_open: bool
     rejects: bool = False
     resets: bool = False
+    first: bool = False
 
 
 def run(seat: Seat) -> None:
@@ -72,10 +76,13 @@ class Worker:
         self._readers: dict[int, tuple[Interceptor, Decide]] = {}
 
     def begin(self) -> None:
-        """Releases what a predecessor left behind, and loads what is in force, if there is anything."""
+        """Releases what a predecessor left behind, and loads what is in force, if there is anything.
+
+        What was in force when a former daemon ended may not be what policy says now: the first worker waits for orders.
+        """
         self.seat.original.release()
         self.seat.reply.release()
-        if self._file_may_exist():
+        if not self.seat.first and self._file_may_exist():
             self._load()
 
     def turn(self) -> None:

@@ -554,6 +554,36 @@ def test_nothing_that_is_refused_passes_while_it_stops_dies_and_begins(daemon: R
         assert flow.trips(1)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_policy_that_was_tightened_while_it_was_stopped_judges_the_first_packet(daemon: Running, family: int) -> None:
+    router = daemon.router
+    daemon.stop()
+    daemon.write(switch=switch("{action: Deny, protocol: UDP, destination: {ports: [4760]}}", ALLOW))
+    with UdpFlow(router, "ext", "w1", family, 4760) as refused, UdpFlow(router, "ext", "w1", family, 4761) as allowed:
+        over = threading.Event()
+        target = allowed.client.getpeername()[0]
+
+        def knock() -> None:
+            """Each datagram is a flow of its own."""
+            while not over.wait(0.005):
+                for port in (4760, 4761):
+                    with router.world.socket(router.space("ext"), FAMILIES[family], socket.SOCK_DGRAM) as one:
+                        one.sendto(b"new", (target, port))
+
+        thread = threading.Thread(target=knock)
+        thread.start()
+        try:
+            daemon.start()
+            allowed.server.settimeout(2.0)
+            assert allowed.server.recv(100)
+            refused.server.settimeout(SHORT)
+            with pytest.raises(TimeoutError):
+                refused.server.recv(100)
+        finally:
+            over.set()
+            thread.join()
+
+
 def test_a_daemon_that_was_asked_to_stop_leaves_live_flows_alive_and_new_ones_refused(daemon: Running) -> None:
     with contextlib.ExitStack() as stack:
         live = flows(daemon.router, stack, 4710)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from calicod.daemon import worker
@@ -22,7 +23,7 @@ from calicod.intercept.counters import read_counters
 from calicod.intercept.nfqueue import Queue
 from calicod.model.interface import Interface
 from calicod.model.protocol import UDP, Protocol
-from calicod.model.record import Applied, Batch, Counters, SupervisorDied, WorkerDied
+from calicod.model.record import Applied, Batch, Counters, SupervisorDied, Swap, WorkerDied
 from calicod.model.steering import Nic, Steering
 from calicod.model.verdict import Verdict
 from calicod.netfilter import probe
@@ -168,7 +169,7 @@ def test_the_packet_that_a_dead_worker_had_read_is_dropped_and_no_other(node, tr
 
 def test_a_worker_that_fails_on_a_packet_drops_that_packet_and_is_replaced(node, traffic, tmp_path):
     def poisoned(seat: Seat) -> None:
-        made = Worker(seat)
+        made = Worker(msgspec.structs.replace(seat, first=False))
         made.begin()
         judge = made.judge.original
 
@@ -238,8 +239,8 @@ def test_a_worker_that_never_loaded_lets_nothing_through_and_loses_nothing(node,
 
 def test_a_worker_that_finds_half_a_file_says_so_and_waits_for_the_whole(node, traffic, tmp_path):
     whole = written(node, 1, ALLOWED)
-    (tmp_path / ENFORCEMENT_FILE).write_bytes(whole[: len(whole) // 2])
     with kept(NODE, tmp_path) as keeper:
+        keeper.offer(whole[: len(whole) // 2], 1)
         traffic.send(ALLOWED, "a")
         refused = keeper.hear(Applied)[0].what
         assert (refused.revision, refused.error != "") == (0, True)
@@ -256,6 +257,7 @@ def test_a_confined_worker_that_cannot_reach_its_file_says_so(node, tmp_path):
     (closed / "run").mkdir()
     os.chown(closed, 65534, 65534)
     with kept(NODE, closed / "run") as keeper:
+        keeper.tell("worker", (0, Swap(1)))
         assert keeper.hear(Applied)[0].what.error.startswith("PermissionError")
         assert alive(keeper.workers()[0])
 

@@ -332,6 +332,25 @@ def test_a_successor_with_the_same_policy_keeps_the_generation_and_installs_once
     assert successor.steps == [("swap", 2), ("swap", 2), ("install", 1)]
 
 
+def test_workers_that_wait_for_policy_get_the_last_one_when_it_cannot_be_read(bench, tmp_path):
+    bench.enforce(allowing(80))
+    successor = succeed(bench, tmp_path)
+
+    assert successor.enforcer.fall_back()
+
+    assert successor.steps == [("swap", 1), ("swap", 1)]
+
+
+def test_workers_that_have_their_orders_are_not_sent_back(bench, tmp_path):
+    assert not bench.enforcer.fall_back()
+    bench.enforce(allowing(80))
+    successor = succeed(bench, tmp_path)
+    successor.enforce(allowing(81))
+
+    assert not successor.enforcer.fall_back()
+    assert not bench.enforcer.fall_back()
+
+
 def test_a_successor_with_another_policy_moves_the_generation(bench, tmp_path):
     bench.enforce(allowing(80))
 

@@ -204,6 +204,19 @@ def test_a_successor_tells_no_endpoint_up_that_its_predecessor_told(plane, tmp_p
     assert successor.events("endpoint.up") == []
 
 
+def test_policy_that_is_not_read_in_time_leaves_the_last_one_in_force_until_it_is(plane, tmp_path, monkeypatch):
+    async def begin(one: ControlPlane) -> None:
+        async with one.running():
+            await one.healthy()
+
+    asyncio.run(begin(plane))
+    monkeypatch.setattr(module, "SOURCES_SECONDS", 0.0)
+    successor = ControlPlane(tmp_path, installer=plane.installer)
+    asyncio.run(begin(successor))
+
+    assert (plane.swaps, successor.swaps) == ([1], [1, 2])
+
+
 def test_a_worker_that_was_replaced_is_told_and_waited_for(plane):
     async def change() -> None:
         async with plane.running():

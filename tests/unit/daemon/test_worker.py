@@ -91,6 +91,20 @@ def test_a_worker_that_never_loaded_reads_nothing_and_keeps_what_waits(tmp_path)
     assert desk.passed() == [True]
 
 
+def test_the_first_worker_of_a_daemon_waits_for_orders_and_does_not_judge_by_what_a_former_one_left(tmp_path):
+    desk = Desk(tmp_path, written(1, 80), first=True)
+    desk.arrive(80)
+    desk.supervisor.send(Report())
+    desk.worker.turn()
+    assert (desk.passed(), [message.revision for message in desk.said(Applied)]) == ([], [0])
+
+    desk.supervisor.send(Swap(1))
+    desk.worker.turn()
+    desk.worker.turn()
+
+    assert (desk.passed(), [message.revision for message in desk.said(Applied)]) == ([True], [1])
+
+
 def test_what_the_predecessor_had_read_is_dropped_and_the_rest_is_judged(tmp_path):
     queue = MemoryQueue(MARKS)
     for sport in (1024, 1025):
