@@ -77,12 +77,11 @@ def tear_down(run_directory: Path, connection_mask: int, state_directory: Path) 
     from calicod.daemon.enforcer import STEERED_FILE
     from calicod.daemon.instance import ENFORCEMENT_FILE
     from calicod.netfilter import conntrack, probe
-    from calicod.netfilter.table import ours
 
     probe.require_capability()
     lock, stopped = stop(run_directory)
     try:
-        rules = tuple(where for where, saved in probe.all_saved().items() if any(ours(t) for t in saved.values()))
+        rules = probe.where_ours()
         probe.remove_everything()
         stamps = conntrack.clear_all(connection_mask)
         for name in (ENFORCEMENT_FILE, STEERED_FILE):

@@ -1,7 +1,7 @@
 """The configuration file: what is calicod's own (contract.md), snake_case, every key optional.
 
-Law: an unknown key, a wrong type or a value that cannot work is an error with its line; what a later version will do is
-refused, never ignored. No setting is read from anywhere else.
+Law: an unknown key, a wrong type or a value that cannot work is an error with its line, never ignored. No setting is
+read from anywhere else.
 """
 
 import os
@@ -26,7 +26,6 @@ from calicod.resources.wellformed import Budget, check
 
 DEFAULT_PATH = Path("/etc/calicod/calicod.yaml")
 VALUE = "C002"
-LATER = "N009"
 QUEUES = 65536
 MAX_WORKERS = 64
 MASK_BITS = 32
@@ -204,14 +203,6 @@ def mask(node: Node, report: Report) -> int | None:
     return value
 
 
-def steering(node: Node, report: Report) -> str | None:
-    """Which installer; native nftables comes later."""
-    value = choice(("auto", "iptables-nft", "iptables-legacy", "nft"), VALUE)(node, report)
-    if value == "nft":
-        report.error(LATER, node, '"nft" is not supported yet', hint="use iptables-nft: it makes nf_tables rules too")
-    return value
-
-
 def sink(node: Node, report: Report) -> SinkSettings | None:
     """One entry of `events`: its `type` says which other keys it has."""
     if not isinstance(node, MappingNode):
@@ -259,7 +250,7 @@ KEYS: Fields = {
     "events": Field("events", sinks),
     "log_level": Field("log_level", word(*LEVELS)),
     "log_format": Field("log_format", word(*FORMATS)),
-    "steering": Field("steering", steering),
+    "steering": Field("steering", word("auto", "iptables-nft", "iptables-legacy", "nft")),
     "workers": Field("workers", worker_count),
     "queue_base": Field("queue_base", between(0, QUEUES - 1, VALUE, "queue number")),
     "queue_length": Field("queue_length", between(1, 1 << 20, VALUE, "queue length")),

@@ -14,7 +14,7 @@ from calicod.model.steering import Steering
 from calicod.netfilter import program
 from calicod.netfilter.chains import JUMPS, tables
 from calicod.netfilter.filter import ABOUT, GENERATION_WORD
-from calicod.netfilter.installer import Installed
+from calicod.netfilter.installer import Installed, Installer
 from calicod.netfilter.plan import DROPS
 from calicod.netfilter.program import Family
 from calicod.netfilter.table import Saved, Table, erase, fill, is_first, ours, words_of
@@ -26,11 +26,13 @@ Rules = dict[str, tuple[str, ...]]
 class IptablesInstaller:
     """One variant on the families that this host has.
 
-    `others`: the programs of the other variant; rules of ours left there would judge every packet twice, so they are
-    removed when this variant's rules are first in force.
+    `others`: installers whose rules are in the kernel too; they would judge every packet twice, so they are removed
+    when the first rules of this one are in force.
     """
 
-    def __init__(self, families: Iterable[Family], others: Iterable[Family] = (), notices: Iterable[str] = ()) -> None:
+    def __init__(
+        self, families: Iterable[Family], others: Iterable[Installer] = (), notices: Iterable[str] = ()
+    ) -> None:
         self.families = tuple(families)
         self.name = f"iptables-{self.families[0].variant}"
         self.notices = tuple(notices)
@@ -46,7 +48,7 @@ class IptablesInstaller:
             for family, parts in wanted.items():
                 self._install(family, parts)
             for other in self._others:
-                _erase(other)
+                other.remove()
             self._others = ()
 
     def inspect(self) -> Installed:
@@ -73,7 +75,9 @@ class IptablesInstaller:
     def remove(self) -> None:
         """Filter first: a packet that is no longer cleared must not be judged any more."""
         with self._lock:
-            for family in (*self.families, *self._others):
+            for other in self._others:
+                other.remove()
+            for family in self.families:
                 _erase(family)
             self._wanted.clear()
             self._seen.clear()

@@ -1,4 +1,4 @@
-"""The programs of iptables on this host: which there are, and running them.
+"""The programs of iptables and nft on this host: which there are, and running them.
 
 Law: output is asked for in the C locale; a program that fails is told with its own words.
 """
@@ -21,7 +21,9 @@ LOCK_SECONDS = 10
 """How long `-w` waits for the lock that the legacy variant shares with others."""
 TIMEOUT = 60.0
 LINE = re.compile(r"line:? (\d+)")
-NOISE = ("# Warning", "Try `")
+NOISE = ("# Warning", "Try `", "^")
+ABSENT = "No such file or directory"
+"""What nft says of a table that is not there."""
 VERSION_WORDS = MappingProxyType({"nft": "nf_tables", "legacy": "legacy"})
 
 
@@ -88,6 +90,31 @@ def attempt(programs: Family, text: str) -> str:
     lines = text.splitlines()
     number = int(place[1]) if place else 0
     return f"{reason} [{lines[number - 1]}]" if 0 < number <= len(lines) else reason
+
+
+def listed(nft: str, name: str) -> str:
+    """The table `inet NAME` as JSON; "" when there is none. Raises CalicodError."""
+    done = _run([nft, "--json", "list", "table", "inet", name])
+    if done.returncode and ABSENT not in done.stderr:
+        raise CalicodError("K013", f"{nft} failed: {_reason(done)}", hint="run `nft list ruleset` as root", exit_code=4)
+    return "" if done.returncode else done.stdout
+
+
+def apply(nft: str, text: str) -> None:
+    """Applies the text as one transaction. Raises CalicodError that names the line."""
+    if failure := refusal(nft, text):
+        raise CalicodError(
+            "K013",
+            f"{nft} did not accept the rules: {failure}",
+            hint="`nft --version` and the kernel's nft_* modules tell what is missing",
+            exit_code=4,
+        )
+
+
+def refusal(nft: str, text: str, *, check: bool = False) -> str:
+    """As `apply`, but says in words why it failed; "" when it did not. `check`: the kernel only tries it."""
+    done = _run([nft, *(["--check"] if check else []), "--file", "-"], text)
+    return _reason(done) if done.returncode else ""
 
 
 def _run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:

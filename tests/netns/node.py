@@ -27,6 +27,8 @@ PATIENCE = 0.15
 
 HOSTS = {"ext": 1, "far": 2, "w1": 11, "w2": 12, "w3": 13}
 INTERFACES = {"ext": "eth0", "far": "eth1", "w1": "cali1", "w2": "cali2", "w3": "caliw3"}
+IPTABLES = {"iptables-nft": "-nft", "iptables-legacy": "-legacy", "nft": "-nft"}
+"""What others use beside each way of steering."""
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
@@ -61,16 +63,15 @@ class Node:
         return f"{self.world.prefix}{name}"
 
     def iptables(self, family: int, *words: str) -> str:
-        """The variant's own iptables, in the router."""
-        program = ("iptables" if family == 4 else "ip6tables") + self.setting.removeprefix("iptables")
+        """The variant's own iptables, in the router; beside native nftables, that of its nft variant."""
+        program = ("iptables" if family == 4 else "ip6tables") + IPTABLES[self.setting]
         return self.world.run(self.name, program, *words)
 
     def save(self, namespace: str = "") -> str:
         """What iptables-save shows of both families (here, or there), without what changes by itself."""
         shown = ""
         for program in ("iptables", "ip6tables"):
-            variant = self.setting.removeprefix("iptables-")
-            shown += self.world.run(namespace or self.name, f"{program}-{variant}-save")
+            shown += self.world.run(namespace or self.name, f"{program}{IPTABLES[self.setting]}-save")
         return "\n".join(line.split(" [")[0] for line in shown.splitlines() if not line.startswith("#"))
 
     def install(self, steering: Steering) -> None:

@@ -10,6 +10,7 @@ from calicod.model.steering import Nic
 from calicod.netfilter import conntrack
 from tests.netns.judge import Seen
 from tests.netns.node import ETH0, ETH1, QUEUE, W3, Node, UdpFlow, address, node, ping, steer, tcp
+from tests.netns.variants import VARIANTS, needs_variant
 from tests.netns.world import inside
 
 pytestmark = pytest.mark.netns
@@ -27,8 +28,9 @@ PATHS = [
 REPLY = QUEUE + 1
 
 
-@pytest.fixture(scope="module", params=["iptables-nft", "iptables-legacy"])
+@pytest.fixture(scope="module", params=VARIANTS)
 def router(request: pytest.FixtureRequest) -> Iterator[Node]:
+    needs_variant(request.param)
     with node("cd-f", request.param) as built:
         yield built
 

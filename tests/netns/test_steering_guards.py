@@ -12,6 +12,7 @@ from calicod.model.steering import FailsafePort, ForwardingWorkload
 from calicod.netfilter import conntrack
 from tests.netns.judge import Judge, Seen
 from tests.netns.node import ETH0, QUEUE, TCP, W3, Node, UdpFlow, address, node, ping, steer, tcp
+from tests.netns.variants import VARIANTS, needs_variant
 from tests.netns.world import inside
 
 pytestmark = pytest.mark.netns
@@ -21,8 +22,9 @@ SHORT = 0.15
 FOREIGN = 0x4000
 
 
-@pytest.fixture(scope="module", params=["iptables-nft", "iptables-legacy"])
+@pytest.fixture(scope="module", params=VARIANTS)
 def router(request: pytest.FixtureRequest) -> Iterator[Node]:
+    needs_variant(request.param)
     with node("cd-g", request.param) as built:
         yield built
 

@@ -9,11 +9,15 @@ from calicod.model.marks import FAILSAFE_ID, gather, layout
 from calicod.model.network import Network
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
 from calicod.netfilter.chains import tables
+from calicod.netfilter.inet import chains
 from calicod.netfilter.table import LONGEST_NAME, PREFIX, Table, fill, parse_save, target_of
+from calicod.netfilter.translation import ALL_BITS, chain_name, translate
 
 TARGETS = {"RETURN", "DROP", "MARK", "CONNMARK", "NFQUEUE", "REJECT"}
 XMARK = re.compile(r"-j (MARK|CONNMARK) --set-xmark (\S+)/(\S+)")
 QUEUES = re.compile(r"--queue-(?:num|balance) (\d+)(?::(\d+))?")
+SET_MARK = re.compile(r"(meta mark|ct mark) set \1(?: & (0x[0-9a-f]+))?(?: \| (0x[0-9a-f]+))?")
+VERDICT = re.compile(r"\b(?:jump|goto) (\S+)")
 LAYOUTS = st.sampled_from([layout(), layout(0xF, 0x3FFF0), layout(0x0F00_0000, 0x00FF_FFFF)])
 NETWORKS = st.one_of(
     st.builds(lambda n: Network(bytes([10, n, 0, 0]), 16), st.integers(0, 255)),
@@ -143,6 +147,34 @@ def test_the_text_is_read_back_as_what_was_meant(steering: Steering, family: int
     for table in tables(steering, family):
         saved = parse_save(fill(table, {}))[table.name]
         assert {name: chain.rules for name, chain in saved.items()} == {c.name: c.rules for c in table.chains}
+
+
+@given(steerings())
+def test_every_rule_has_a_translation_for_nft(steering: Steering) -> None:
+    made = {chain.name: chain for chain in chains(steering)}
+    for family in (4, 6):
+        for table in tables(steering, family):
+            for chain in table.chains:
+                translated = [text for rule in chain.rules for text in translate(rule, table.name, family)]
+                assert list(made[chain_name(chain.name, table.name, family)].rules) == translated
+
+
+@given(steerings())
+def test_nft_writes_only_bits_of_ours_too(steering: Steering) -> None:
+    ours = {"meta mark": steering.marks.packet_mask, "ct mark": steering.marks.connection_mask}
+    for chain in chains(steering):
+        for key, kept, value in (found for rule in chain.rules for found in SET_MARK.findall(rule)):
+            cleared = ALL_BITS & ~int(kept, 16) if kept else 0
+            assert cleared | ours[key] == ours[key]
+            assert int(value or "0", 16) | ours[key] == ours[key]
+
+
+@given(steerings())
+def test_every_chain_that_nft_is_sent_to_exists(steering: Steering) -> None:
+    made = chains(steering)
+    targets = {target for chain in made for rule in chain.rules for target in VERDICT.findall(rule)}
+
+    assert targets <= {chain.name for chain in made}
 
 
 @given(steerings(), st.integers(1, 1023), FAMILIES)

@@ -49,7 +49,7 @@ class Stopped(Exception):  # noqa: N818  nothing went wrong
 @click.option("--keep", is_flag=True, help="Leave it up to play with until Ctrl-C.")
 @click.option(
     "--steering",
-    type=click.Choice(["auto", "iptables-nft", "iptables-legacy"]),
+    type=click.Choice(["auto", "iptables-nft", "iptables-legacy", "nft"]),
     default="auto",
     help="How the kernel is steered.",
 )

@@ -6,6 +6,7 @@ from calicod.daemon.settings import load_settings, parse_settings
 from calicod.errors import CalicodError, PolicyError
 from calicod.eventlog.console import ConsoleSettings
 from calicod.eventlog.file import FileSettings
+from calicod.netfilter.probe import SETTINGS
 
 
 def findings(text: str) -> list[tuple[str, int]]:
@@ -53,9 +54,9 @@ def test_masks_that_are_too_narrow_are_refused():
     assert findings("packet_mark_mask: 0x70000000\n") == [("C002", 1)]
 
 
-@pytest.mark.parametrize("line", ["steering: nft"])
-def test_what_a_later_version_will_do_is_refused(line):
-    assert findings(line) == [("N009", 1)]
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_way_of_steering_can_be_set(setting):
+    assert parse_settings(f"steering: {setting}", "calicod.yaml").steering == setting
 
 
 def test_refusals_are_answered_only_when_asked_for():

@@ -1,0 +1,82 @@
+"""The nft installer against a program that fails or lies; the kernel's side is in tests/netns/test_nft.py."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from calicod.errors import CalicodError
+from calicod.netfilter.chains import JUMPS
+from calicod.netfilter.inet import Base, entrances
+from calicod.netfilter.nft import NftInstaller
+from tests.unit.netfilter.contract import steering
+from tests.unit.netfilter.programs import script
+
+
+def table(
+    generations: tuple[int, int], *, flags: str = "", bases: dict[str, Base] | None = None, rules: int = 2
+) -> str:
+    """What nft would show after a run of these generations."""
+    entries = entrances(JUMPS) if bases is None else bases
+    items: list[object] = [{"table": {"family": "inet", "name": "calicod", **({"flags": flags} if flags else {})}}]
+    for name, base in entries.items():
+        hook = {"hook": base.hook, "prio": base.priority, "type": base.type, "policy": base.policy}
+        items.append({"chain": {"name": name, **hook}})
+        items += [{"rule": {"chain": name, "expr": [{"jump": {"target": "x"}}]}}] * rules
+    for family, generation in zip(("ipv4", "ipv6"), generations, strict=True):
+        items.append({"chain": {"name": f"{family}-filter-about"}})
+        about = {"chain": f"{family}-filter-about", "comment": f"generation {generation}"}
+        items.append({"rule": about | {"expr": [{"return": None}]}})
+    return json.dumps({"nftables": items})
+
+
+def installer(directory: Path, shown: str, *, refuse: str = "") -> NftInstaller:
+    """One whose program shows this, whatever it was given."""
+    (directory / "shown").write_text(shown)
+    listing = f"/bin/cat {directory}/shown" if shown else "echo 'Error: No such file or directory' >&2; exit 1"
+    taking = f"echo '{refuse}' >&2; exit 1" if refuse else "/bin/cat >/dev/null"
+    body = f'case "$*" in *list*) {listing};; *) {taking};; esac'
+    return NftInstaller(script(directory, "nft", body))
+
+
+def test_rules_of_a_former_run_are_intact_when_they_are_all_there(tmp_path: Path) -> None:
+    installed = installer(tmp_path, table((4, 4))).inspect()
+
+    assert (installed.generation, installed.intact, installed.missing) == (4, True, ())
+
+
+def test_families_of_different_generations_are_not_intact(tmp_path: Path) -> None:
+    installed = installer(tmp_path, table((5, 4))).inspect()
+
+    assert installed.missing == ("the generations are 5 (ipv4), 4 (ipv6)",)
+
+
+def test_what_a_former_run_no_longer_has_is_told(tmp_path: Path) -> None:
+    assert installer(tmp_path, table((4, 4), flags="dormant")).inspect().missing == (
+        "the table inet calicod was made dormant",
+    )
+    assert len(installer(tmp_path, table((4, 4), bases={})).inspect().missing) == len(entrances(JUMPS))
+    assert installer(tmp_path, table((4, 4), rules=1)).inspect().missing[0] == (
+        "the rules of chain raw-prerouting were changed"
+    )
+
+
+def test_no_table_is_no_generation(tmp_path: Path) -> None:
+    installed = installer(tmp_path, "").inspect()
+
+    assert (installed.generation, installed.intact) == (None, False)
+    assert installed.missing == ("there is no table inet calicod",)
+
+
+def test_a_kernel_that_did_not_take_what_was_accepted_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CalicodError, match="is not as it was installed") as raised:
+        installer(tmp_path, table((4, 4))).install(steering(4))
+
+    assert (raised.value.code, raised.value.exit_code) == ("K013", 4)
+
+
+def test_a_kernel_that_refuses_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(CalicodError, match="did not accept the rules: no queue here") as raised:
+        installer(tmp_path, "", refuse="no queue here").install(steering(1))
+
+    assert (raised.value.code, raised.value.exit_code) == ("K013", 4)
