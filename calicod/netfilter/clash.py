@@ -1,5 +1,7 @@
 """Rules of other programs that would disturb ours: the same queues, or the same bits of the marks.
 
+Rules of iptables are read here, as iptables-save shows them; those of nftables by `native`.
+
 Law: a rule that could forge a verdict or take our packets is refused by name; one that only costs speed is told. Rules
 that cannot be read are taken for harmless only in words that no rule of iptables uses for marks and queues.
 """
@@ -11,8 +13,13 @@ import msgspec
 
 from calicod.errors import CalicodError
 from calicod.model.steering import Steering
+from calicod.netfilter import native, program
+from calicod.netfilter.inet import NAME
+from calicod.netfilter.native import Place
+from calicod.netfilter.nftables import table_names
 from calicod.netfilter.probe import all_saved
 from calicod.netfilter.table import PREFIX, Saved, SavedTable, target_of, words_of
+from calicod.netfilter.way import COMPATIBLE
 
 LEAVING = ("OUTPUT", "POSTROUTING")
 """Hooks in which a packet's mark may have been chosen by a local process (SO_MARK)."""
@@ -32,7 +39,7 @@ class Clash(msgspec.Struct, frozen=True):
 
 def check(steering: Steering) -> tuple[Clash, ...]:
     """The rules that only cost speed. Raises CalicodError that names those that must not be."""
-    found = find(all_saved(), steering)
+    found = (*find(all_saved(), steering), *find_native(steering))
     fatal = [clash for clash in found if clash.fatal]
     if fatal:
         raise CalicodError(
@@ -42,6 +49,32 @@ def check(steering: Steering) -> tuple[Clash, ...]:
             exit_code=4,
         )
     return tuple(clash for clash in found if not clash.fatal)
+
+
+def find_native(steering: Steering) -> tuple[Clash, ...]:
+    """Every clash among the rules of nftables that are not iptables'. Raises CalicodError."""
+    others = [name for name in table_names() if name != f"inet {NAME}"]
+    nft = program.find("nft")
+    if nft is None:
+        why = "cannot be searched for rules that clash with calicod's: nft is not installed"
+        return tuple(Clash("nft", name, why, fatal=False) for name in others if name not in COMPATIBLE)
+    if not others:
+        return ()
+    found = []
+    for finding in native.find(program.ruleset(nft), steering):
+        place = finding.place
+        where = f"nft {place.family} {place.table} {place.chain}"
+        found.append(Clash(where, _words(nft, place), finding.why, finding.fatal))
+    return tuple(found)
+
+
+def _words(nft: str, place: Place) -> str:
+    """The rule as nft shows it; its handle when it is no longer there."""
+    mark = f" # handle {place.handle}"
+    for line in program.chain(nft, place.family, place.table, place.chain).splitlines():
+        if line.endswith(mark):
+            return line.removesuffix(mark).strip()
+    return mark.strip(" #")
 
 
 def find(kernel: Mapping[str, Saved], steering: Steering) -> tuple[Clash, ...]:
@@ -115,15 +148,11 @@ def _connection_mark(
         connection = _number(options.get("--ctmask") or options.get("--mask") or "0xffffffff")
         if leaving and packet & bits:
             return f"lets a process that may set marks forge a connection mark of calicod's ({bits:#x})", True
-        return (_erases(bits), False) if (connection | packet) & bits else ("", False)
+        return (native.erases(bits), False) if (connection | packet) & bits else ("", False)
     value, mask = _valued(options, ("--set-xmark", "--set-mark", "--or-mark", "--xor-mark"))
     if value & bits:
         return f"sets connection mark bits of calicod's ({bits:#x})", True
-    return (_erases(bits), False) if mask & bits else ("", False)
-
-
-def _erases(bits: int) -> str:
-    return f"erases connection mark bits of calicod's ({bits:#x}): every packet that it meets is judged again"
+    return (native.erases(bits), False) if mask & bits else ("", False)
 
 
 def _valued(options: Mapping[str, str], names: Iterable[str]) -> tuple[int, int]:

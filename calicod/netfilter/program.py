@@ -100,6 +100,23 @@ def listed(nft: str, name: str) -> str:
     return "" if done.returncode else done.stdout
 
 
+def ruleset(nft: str) -> str:
+    """Every table of nftables as JSON. Raises CalicodError."""
+    return _shown(nft, "--json", "list", "ruleset")
+
+
+def chain(nft: str, *place: str) -> str:
+    """One chain (family, table, name) for people, with handles. Raises CalicodError."""
+    return _shown(nft, "--handle", "list", "chain", *place)
+
+
+def _shown(nft: str, *words: str) -> str:
+    done = _run([nft, *words])
+    if done.returncode:
+        raise CalicodError("K013", f"{nft} failed: {_reason(done)}", hint="run `nft list ruleset` as root", exit_code=4)
+    return done.stdout
+
+
 def apply(nft: str, text: str) -> None:
     """Applies the text as one transaction. Raises CalicodError that names the line."""
     if failure := refusal(nft, text):

@@ -5,8 +5,10 @@ and the queue in the tests of the flows, which such a kernel skips.
 """
 
 import json
+import os
 import socket
 import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,21 +17,22 @@ import pytest
 from calicod.errors import CalicodError
 from calicod.model.network import parse_network
 from calicod.model.steering import ForwardingWorkload
-from calicod.netfilter import probe, program
+from calicod.netfilter import clash, probe, program
 from calicod.netfilter.chains import JUMPS
 from calicod.netfilter.inet import chains, entrances, read
 from calicod.netfilter.iptables import IptablesInstaller
 from calicod.netfilter.nft import NftInstaller
 from calicod.netfilter.way import NftWay
-from tests.kernel import refusal
+from tests.kernel import needs_kernel, refusal
 from tests.netns.node import ETH0, W3, Node, UdpFlow, address, node, ping, steer, tcp
 from tests.netns.world import World, inside, run, world
 from tests.unit.netfilter.contract import CONTRACT, steering
-from tests.unit.netfilter.programs import script
+from tests.unit.netfilter.programs import only, script
 from tests.unit.netfilter.test_chains import full
 
 pytestmark = pytest.mark.netns
 SPACE = "cd-nft"
+BOOT = Path(__file__).parent.parent.parent / "systemd" / "calicod-boot"
 QUEUE = r"s/\bqueue \(flags bypass \)\{0,1\}to \([0-9-]*\)/drop comment \"queue \2\"/"
 
 
@@ -224,6 +227,89 @@ def test_a_refusal_of_the_kernel_changes_nothing(installer: NftInstaller, nft: s
         program.apply(nft, "flush chain inet calicod filter-input\nadd rule inet calicod filter-input jump nowhere\n")
 
     assert shown() == before
+
+
+def test_what_was_saved_for_the_next_boot_is_loaded_and_of_generation_0(
+    empty: World, installer: NftInstaller, tmp_path: Path
+) -> None:
+    needs_kernel("nft queue")
+    for name, text in installer.script(steering(0)).items():
+        (tmp_path / "boot").mkdir()
+        (tmp_path / "boot" / name).write_text(text)
+
+    def boot() -> str:
+        env = {**os.environ, "CALICOD_STATE": str(tmp_path), "CALICOD_PROGRAM": "/bin/false"}
+        return subprocess.run(["sh", str(BOOT)], capture_output=True, text=True, check=True, env=env).stdout
+
+    assert boot() == "IPv4, IPv6: closed but for failsafe ports, until the daemon judges\n"
+    before = shown()
+    installed = installer.inspect()
+    assert (installed.generation, installed.intact) == (0, True)
+    assert boot() == "rules of calicod's are there already\n"
+    assert shown() == before
+
+
+def test_boot_protection_fails_where_nft_does_not_take_what_was_saved(empty: World, tmp_path: Path) -> None:
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot" / "nft").write_text("nonsense\n")
+    env = {**os.environ, "CALICOD_STATE": str(tmp_path), "CALICOD_PROGRAM": "/bin/false"}
+
+    done = subprocess.run(["sh", str(BOOT)], capture_output=True, text=True, check=False, env=env)
+
+    assert done.returncode == 1
+    assert "IPv4, IPv6: nft did not take" in done.stderr
+
+
+# Rules of others
+
+
+CLASHES = {
+    "a mark": ("meta mark set 0x10000000", True),
+    "a connection mark": ("ct mark set ct mark | 0x100", True),
+    "a mark from a map": ("meta mark set ip saddr map { 192.0.2.1 : 0x1, 192.0.2.2 : 0x20000000 }", True),
+    "a saved mark": ("meta l4proto tcp ct mark set meta mark", True),
+    "stamps erased": ("ct mark set ct mark & 0xff", False),
+}
+
+
+@pytest.mark.parametrize(("rule", "fatal"), CLASHES.values(), ids=CLASHES)
+def test_a_clash_is_named_with_table_and_chain(empty: World, rule: str, *, fatal: bool) -> None:
+    run("nft", "add table inet others; add chain inet others leave { type filter hook output priority -150; }")
+    run("nft", f'add rule inet others leave {rule} comment "a # b"')
+
+    if fatal:
+        with pytest.raises(CalicodError) as raised:
+            clash.check(steering(1))
+        assert raised.value.code == "K015"
+        told = str(raised.value)
+    else:
+        (found,) = clash.check(steering(1))
+        told = str(found)
+
+    assert "nft inet others leave: `" in told
+    assert 'comment "a # b"` ' in told
+
+
+def test_rules_of_others_that_keep_to_their_own_are_no_clash_and_neither_are_ours(
+    empty: World, installer: NftInstaller
+) -> None:
+    run("nft", "add table inet others; add chain inet others c { type filter hook output priority -150; }")
+    run("nft", "add rule inet others c meta mark set ct mark; add rule inet others c ct mark set ct mark | 0x80")
+    installer.install(steering(1))
+
+    assert clash.check(steering(1)) == ()
+
+
+def test_tables_that_nobody_can_read_are_told(empty: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("nft", "add table inet others; add table ip filter")
+    only(tmp_path, monkeypatch)
+
+    (found,) = clash.check(steering(1))
+
+    assert not found.fatal
+    assert str(found) == (
+        "nft: `inet others` cannot be searched for rules that clash with calicod's: nft is not installed"
+    )
 
 
 # Packets: everything that reaches no queue

@@ -13,6 +13,7 @@ from calicod.daemon.state import Status
 from calicod.errors import Diagnostic
 from calicod.model.interface import Link
 from calicod.model.steering import Steering
+from calicod.netfilter.clash import Clash
 from calicod.netfilter.table import Saved
 from calicod.ruleset.program import RuleSet
 
@@ -79,6 +80,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """`sysctls`: by their path below /proc/sys, those that are there. `queues`: those in use, by number.
 
+    `rules`: of iptables; `tables`: of nftables; `native`: rules of nftables that clash with calicod's.
+
     `default_routes`: (family, interface). `steering`: what the policy as written would ask of the kernel.
     """
 
@@ -90,6 +93,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     binding: Trouble | None = None
     rules: Mapping[str, Saved] = {}
     tables: tuple[str, ...] = ()
+    native: tuple[Clash, ...] = ()
     queues: Mapping[int, Holder] = {}
     links: tuple[Link, ...] = ()
     sysctls: Mapping[str, str] = {}

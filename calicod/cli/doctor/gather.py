@@ -27,7 +27,7 @@ from calicod.intercept import nfqueue
 from calicod.intercept.counters import read_counters
 from calicod.intercept.owner import find_owner
 from calicod.model.interface import Link
-from calicod.netfilter import probe
+from calicod.netfilter import clash, probe
 from calicod.netfilter.links import links
 from calicod.netfilter.nftables import table_names
 
@@ -65,6 +65,7 @@ def gather(config: Path | None) -> Facts:
         binding=binding(),
         rules=probe.all_saved(),
         tables=table_names(),
+        native=clash.find_native(policy.steering),
         queues={number: reader(counters.owner) for number, counters in read_counters().items()},
         links=present,
         sysctls=sysctls(present),

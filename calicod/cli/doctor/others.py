@@ -118,7 +118,8 @@ def shown(holder: Holder) -> str:
 def marks(facts: Facts) -> tuple[Finding, ...]:
     """Rules that take our queues or our bits of the marks, or show these to others."""
     mend = "give that rule a mask, or calicod other bits: `packet_mark_mask`, `connection_mark_mask`, `queue_base`"
-    told = [(fail if clash.fatal else warn)(str(clash), mend) for clash in find(facts.rules, facts.steering)]
+    clashes = (*find(facts.rules, facts.steering), *facts.native)
+    told = [(fail if clash.fatal else warn)(str(clash), mend) for clash in clashes]
     told += [
         warn(
             f"{where}: `{rule}` copies calicod's bits of the connection mark into the packet mark: "

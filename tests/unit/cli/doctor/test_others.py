@@ -1,6 +1,7 @@
 import pytest
 
 from calicod.cli.doctor.facts import Daemon, Holder
+from calicod.netfilter.clash import Clash
 from calicod.netfilter.table import parse_save
 from tests.unit.cli.doctor.build import found, one, rules
 
@@ -67,6 +68,15 @@ def test_a_rule_that_forges_our_marks_is_a_failure_and_one_that_erases_them_a_dr
     told = found("marks", rules=rules("-A OUTPUT -j CONNMARK --save-mark", "-A PREROUTING -j CONNMARK --save-mark"))
 
     assert [(f.state, "-A OUTPUT" in f.message) for f in told] == [("warn", False), ("fail", True)]
+
+
+def test_a_clash_of_nftables_is_told_as_one_of_iptables_is():
+    forging = Clash("nft inet others c", "meta mark set 0x10000000", "sets packet mark bits of calicod's", fatal=True)
+
+    finding = one("marks", native=(forging,))
+
+    assert finding.state == "fail"
+    assert finding.message == str(forging)
 
 
 @pytest.mark.parametrize(
