@@ -70,8 +70,11 @@ class Closings:
         if template is None:
             failsafe = flow.mark & (self._stamped | self._id_mask) == self._failsafe
             template = self._failsafe_template(flow) if failsafe else unknown(flow.original.protocol)
-        name = self._names.name(identity, start or began)
-        return self._lines.line(CLOSED, self._moment(flow, template, flow.stop_ns or now_ns, name), more=figures(flow))
+        name, time_ns, more = self._names.name(identity, start or began), flow.stop_ns or now_ns, figures(flow)
+        if template.icmp:
+            return self._lines.line(CLOSED, self._moment(flow, template, time_ns, name), more=more)
+        src, dst, sport, dport, _ = identity
+        return self._lines.write(CLOSED, template, time_ns, self.revision, src, dst, sport, dport, name, more)
 
     @staticmethod
     def _newer(start: int, flow: Flow) -> bool:
@@ -124,17 +127,11 @@ def ends(flow: Flow) -> Ends:
 
 def figures(flow: Flow) -> str:
     """The fields that only the end of a connection has."""
-    duration = "null"
-    if flow.start_ns and flow.stop_ns:
-        duration = str(max(0, flow.stop_ns - flow.start_ns) // MICROSECONDS / 1000)
-    counts = (flow.packets, flow.bytes, flow.reply_packets, flow.reply_bytes)
-    packets, octets, reply_packets, reply_octets = counts if min(counts) >= 0 else map(counter, counts)
+    start, stop = flow.start_ns, flow.stop_ns
+    duration = max(0, stop - start) // MICROSECONDS / 1000 if start and stop else "null"
+    packets, octets, back, octets_back = flow.packets, flow.bytes, flow.reply_packets, flow.reply_bytes
     return (
-        f',"duration_ms":{duration},"packets_to_dst":{packets},"bytes_to_dst":{octets},'
-        f'"packets_to_src":{reply_packets},"bytes_to_src":{reply_octets}'
+        f',"duration_ms":{duration},"packets_to_dst":{"null" if packets < 0 else packets},'
+        f'"bytes_to_dst":{"null" if octets < 0 else octets},"packets_to_src":{"null" if back < 0 else back},'
+        f'"bytes_to_src":{"null" if octets_back < 0 else octets_back}'
     )
-
-
-def counter(value: int) -> str:
-    """A counter, or null when the kernel does not count."""
-    return "null" if value < 0 else str(value)

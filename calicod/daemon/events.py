@@ -131,18 +131,28 @@ class EventLog:
                 self._allowed(r, template, ends)
 
     def _allowed(self, record: Record, template: Template, ends: Ends) -> None:
-        history, key = self._history, hash(ends)
-        start = self._start(record, key)
-        if start is None:
-            second = record.time_ns // NANOSECONDS
-            history.begin(key, second, template)
-            self._tell(ALLOWED, self._moment(record, template, ends, second))
+        history, key, second = self._history, hash(ends), record.time_ns // NANOSECONDS
+        start = history.start(key) or UNKNOWN if record.known else history.meet(key, second, template)
+        if start is None or (not record.known and abs(second - start) > SAME_FLOW_SECONDS):
+            if start is not None:  # the ends of an earlier flow
+                history.begin(key, second, template)
+            self._tell_allowed(record, template, ends, second)
             return
         judged, before = history.before(key, template)
         if before is not template:
             history.judge(key, template)
         if not judged or (before is not None and before.rule != template.rule):
+            self._tell_allowed(record, template, ends, start)
+
+    def _tell_allowed(self, record: Record, template: Template, ends: Ends, start: int) -> None:
+        if template.icmp:
             self._tell(ALLOWED, self._moment(record, template, ends, start))
+            return
+        src, dst, sport, dport, _ = ends
+        name, revision = self._names.name(ends, start), self._revision
+        self._out.append(self._lines.write(ALLOWED, template, record.time_ns, revision, src, dst, sport, dport, name))
+        if template.hits is not None:
+            self._count(template.hits, 0)
 
     def _start(self, record: Record, key: int) -> int | None:
         """When the connection of this packet began, UNKNOWN, or None: with this packet."""

@@ -90,6 +90,19 @@ class Memory:
             young = self._young = {}
         young[key] = value
 
+    def add(self, key: int, value: int) -> int | None:
+        """Remembers what is not known yet; what is known stays, and is returned."""
+        young = self._young
+        found = young.get(key)
+        if found is None:
+            found = self._old.get(key)
+            if found is None:
+                if len(young) >= self._half:
+                    self.put(key, value)
+                else:
+                    young[key] = value
+        return found
+
     def pop(self, key: int) -> int | None:
         """Forgets one, which is not counted, and returns it."""
         young = self._young.pop(key, None)

@@ -6,7 +6,7 @@ itself only. The start of the flow is one, and a later flow of the same ends has
 
 from collections.abc import Iterable
 
-from calicod.daemon.flows import FLOW_LIMIT, TEMPLATE_LIMIT, UNKNOWN, Memory, pack, unpack
+from calicod.daemon.flows import FLOW_LIMIT, TEMPLATE_BITS, TEMPLATE_LIMIT, UNKNOWN, Memory, pack, unpack
 from calicod.daemon.templates import Template, Templates
 
 PASSAGE_LIMIT = 16_384
@@ -28,6 +28,11 @@ class History:
     def begin(self, key: int, second: int, template: Template | None) -> None:
         """A new flow, or one of a former supervisor (no template)."""
         self._flows.put(key, pack(second, UNKNOWN if template is None else template.id))
+
+    def meet(self, key: int, second: int, template: Template) -> int | None:
+        """`begin` for a flow of which nothing is known; the start of one that is, or UNKNOWN."""
+        flow = self._flows.add(key, second << TEMPLATE_BITS | template.id)
+        return None if flow is None else flow >> TEMPLATE_BITS
 
     def before(self, key: int, template: Template) -> tuple[bool, Template | None]:
         """Was the flow judged before on this template's path, and by what (None: not known)."""

@@ -6,11 +6,14 @@ is equal for the packets of one decision comes encoded from its template. No tim
 
 import msgspec
 
-from calicod.daemon.directory import Directory
+from calicod.daemon.directory import Directory, View
 from calicod.daemon.templates import Template, text
 from calicod.model.event import NANOSECONDS, VERSION, timestamp
 
 FRACTION = len(".000000Z")
+NO_ICMP = ',"icmp_type":null,"icmp_code":null'
+FRAMES = 8_192
+"""Remembered; all are forgotten when there are more."""
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False):
@@ -28,32 +31,114 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     flow_id: str | None
 
 
+class Frame(msgspec.Struct, frozen=True):
+    """What is equal in all lines of a template under one revision, and who sees the addresses in them.
+
+    `before` comes before the source's address, `between` after ports and ICMP numbers, `after` after the parties. It
+    keeps its template, so that the template's identity stays its own.
+    """
+
+    template: Template
+    revision: int
+    view: View
+    before: str
+    between: str
+    after: str
+
+
 class Lines:
     """Writes the lines of one node; `directory` says who the addresses are and may be replaced."""
 
     def __init__(self, node: str, directory: Directory) -> None:
-        self.directory = directory
+        self._directory = directory
         self._node = f'"node":{text(node)},'
         self._second = -1
         self._date = ""
+        self._begins: dict[str, str] = {}
+        self._frames: dict[int, Frame] = {}
+
+    @property
+    def directory(self) -> Directory:
+        """Who the addresses are."""
+        return self._directory
+
+    @directory.setter
+    def directory(self, directory: Directory) -> None:
+        self._directory = directory
+        self._frames.clear()
 
     def line(self, event: str, moment: Moment, count: int = 1, tail: str = "", more: str = "") -> bytes:
         """One event. `tail`: another rule than the deciding one; `more`: the fields after `flow_id`, comma first."""
-        second, rest = divmod(moment.time_ns, NANOSECONDS)
+        m, template = moment, moment.template
+        icmp = NO_ICMP
+        if m.icmp_type >= 0 or m.icmp_code >= 0:
+            icmp = f',"icmp_type":{number(m.icmp_type)},"icmp_code":{number(m.icmp_code)}'
+        after = ending(tail or template.tail, count) if tail or count != 1 else ""
+        time_ns, revision, flow_id = m.time_ns, m.revision, m.flow_id
+        return self.write(
+            event, template, time_ns, revision, m.src, m.dst, m.sport, m.dport, flow_id, more, icmp=icmp, after=after
+        )
+
+    def write(  # noqa: PLR0913, PLR0917  the hot path: what a record holds is handed on, not packed up
+        self,
+        event: str,
+        template: Template,
+        time_ns: int,
+        revision: int,
+        src: bytes,
+        dst: bytes,
+        sport: int,
+        dport: int,
+        flow_id: str | None,
+        more: str = "",
+        *,
+        icmp: str = NO_ICMP,
+        after: str = "",
+    ) -> bytes:
+        """One event of a packet, or a connection, with ports. `after`: instead of its rule and a count of 1."""
+        second, rest = divmod(time_ns, NANOSECONDS)
         if second != self._second:
-            self._second, self._date = second, timestamp(moment.time_ns)[:-FRACTION]
-        t = moment.template
-        directory = self.directory
-        view = directory.views.get(t.namespace) or directory.view(t.namespace)
-        src_ip, src = view.memo.get(moment.src) or directory.find(moment.src, view)
-        dst_ip, dst = view.memo.get(moment.dst) or directory.find(moment.dst, view)
-        sport, dport, icmp_type, icmp_code = moment.sport, moment.dport, moment.icmp_type, moment.icmp_code
-        flow_id = "null" if moment.flow_id is None else f'"{moment.flow_id}"'
+            self._second, self._date = second, timestamp(time_ns)[:-FRACTION]
+            self._begins.clear()
+        begin = self._begins.get(event) or self._begin(event)
+        frame = self._frames.get(id(template))
+        if frame is None or frame.revision != revision:
+            frame = self._frame(template, revision)
+        memo = frame.view.memo
+        src_ip, src_party = memo.get(src) or self._directory.find(src, frame.view)
+        dst_ip, dst_party = memo.get(dst) or self._directory.find(dst, frame.view)
+        name = "null" if flow_id is None else f'"{flow_id}"'
         return (
-            f'{{"event":"{event}","version":{VERSION},"time":"{self._date}.{rest // 1000:06d}Z",{self._node}'
-            f'"revision":{moment.revision},{t.head}"src_ip":{src_ip},"src_port":{"null" if sport < 0 else sport},'
-            f'"dst_ip":{dst_ip},"dst_port":{"null" if dport < 0 else dport},'
-            f'"icmp_type":{"null" if icmp_type < 0 else icmp_type},'
-            f'"icmp_code":{"null" if icmp_code < 0 else icmp_code},"reporter":{t.reporter},'
-            f'"src":{t.src or src},"dst":{t.dst or dst},{tail or t.tail}"count":{count},"flow_id":{flow_id}{more}}}\n'
+            f'{begin}{rest // 1000:06d}{frame.before}{src_ip},"src_port":{"null" if sport < 0 else sport},'
+            f'"dst_ip":{dst_ip},"dst_port":{"null" if dport < 0 else dport}{icmp}{frame.between}'
+            f'{template.src or src_party},"dst":{template.dst or dst_party}{after or frame.after}'
+            f"{name}{more}}}\n"
         ).encode()
+
+    def _begin(self, event: str) -> str:
+        """Up to the fraction of the second."""
+        begin = self._begins[event] = f'{{"event":"{event}","version":{VERSION},"time":"{self._date}.'
+        return begin
+
+    def _frame(self, template: Template, revision: int) -> Frame:
+        if len(self._frames) >= FRAMES:
+            self._frames.clear()
+        frame = self._frames[id(template)] = Frame(
+            template,
+            revision,
+            self._directory.view(template.namespace),
+            f'Z",{self._node}"revision":{revision},{template.head}"src_ip":',
+            f',"reporter":{template.reporter},"src":',
+            ending(template.tail, 1),
+        )
+        return frame
+
+
+def ending(tail: str, count: int) -> str:
+    """From the rule to the value of `flow_id`."""
+    return f',{tail}"count":{count},"flow_id":'
+
+
+def number(value: int) -> str:
+    """-1: it has none."""
+    return "null" if value < 0 else str(value)

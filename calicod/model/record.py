@@ -9,7 +9,7 @@ import msgspec
 from calicod.model.hook import Hook
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True):
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One judged packet.
 
     `time_ns`: wall clock. `decision`: msgpack of a `Decision`. `known`: the flow bore an older stamp of ours (a refusal

@@ -46,7 +46,7 @@ EXPECTED, SEEN_REPLY = 0x1, 0x2
 """Bits of `status` (IPS_*)."""
 
 
-class FlowTuple(msgspec.Struct, frozen=True):
+class FlowTuple(msgspec.Struct, frozen=True, gc=False):
     """One direction of a connection. Addresses as on the wire; what a protocol has not is -1."""
 
     protocol: int
@@ -59,7 +59,7 @@ class FlowTuple(msgspec.Struct, frozen=True):
     icmp_code: int = -1
 
 
-class Flow(msgspec.Struct, frozen=True):
+class Flow(msgspec.Struct, frozen=True, gc=False):
     """A connection. Counters are -1 without accounting, times 0 without timestamps (`enable_accounting`).
 
     `master`: the original direction of the connection that a helper expected this one for.
@@ -79,7 +79,7 @@ class Flow(msgspec.Struct, frozen=True):
     master: FlowTuple | None = None
 
 
-class ConntrackEvent(msgspec.Struct, frozen=True):
+class ConntrackEvent(msgspec.Struct, frozen=True, gc=False):
     """A connection began (it was confirmed: its first packet passed every rule), or it ended."""
 
     new: bool

@@ -10,7 +10,7 @@ import msgspec
 
 
 @final
-class Packet(msgspec.Struct, frozen=True):
+class Packet(msgspec.Struct, frozen=True, gc=False):
     """Family 4 or 6, upper-layer protocol number, addresses, ports, ICMP type and code (-1: has none).
 
     `fragment`: a later fragment, or a first one too short for its header: no ports are known, ever (D22).

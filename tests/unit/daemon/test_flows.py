@@ -72,3 +72,17 @@ def test_what_was_popped_is_gone_from_both_halves_and_not_counted():
     assert memory.get(1) is None
     assert memory.pop(1) is None
     assert memory.take_forgotten() == 0
+
+
+def test_what_is_known_already_stays_and_is_returned():
+    memory = Memory(4)
+
+    assert [memory.add(1, 10), memory.add(1, 11), memory.get(1)] == [None, 10, 10]
+
+
+def test_adding_forgets_the_older_half_as_putting_does():
+    memory = Memory(4)
+
+    assert [memory.add(key, key) for key in range(5)] == [None] * 5
+    assert [memory.get(key) for key in range(5)] == [None, None, 2, 3, 4]
+    assert memory.take_forgotten() == 2

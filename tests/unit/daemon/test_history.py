@@ -95,3 +95,12 @@ def test_what_is_forgotten_of_flows_and_passages_is_counted():
         history.judge(key, back)
 
     assert history.take_forgotten() == (10 - len(history._flows)) + (10 - len(history._passages))
+
+
+def test_a_flow_is_met_once_and_keeps_its_start():
+    history = History()
+    first, second = template(history), template(history, deny())
+
+    assert history.meet(1, 100, first) is None
+    assert history.meet(1, 200, second) == 100
+    assert history.end(1) == (100, first)
