@@ -5,6 +5,7 @@ and both ends of every channel, so whoever is replaced finds everything where it
 child does ends it.
 """
 
+import fcntl
 import gc
 import os
 import signal
@@ -25,9 +26,10 @@ from calicod.daemon.worker import Seat
 from calicod.errors import CalicodError
 from calicod.intercept.nfqueue import Queue
 from calicod.model.marks import MarkLayout
-from calicod.model.record import Ready, SupervisorDied, WorkerDied
+from calicod.model.record import Ready, SupervisorDied, ToKeeper, WorkerDied
 
-SIGNALS = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1})
+SIGNALS = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGIO})
+"""SIGIO: the supervisor has said something."""
 FORWARDED = frozenset({signal.SIGHUP, signal.SIGUSR1})
 STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 FAILED = 70
@@ -109,6 +111,7 @@ class Keeper:
         self._run_worker = run_worker
         self._seats = [self._seat(layout, number) for number in range(layout.workers)]
         self._ready = False
+        self._hung: set[int] = set()
         self._stopping_until: float | None = None
         self._exit_code: int | None = None
         self._supervisor = Child(self._begin_supervisor, self._supervisor_ended)
@@ -119,6 +122,7 @@ class Keeper:
         """Forks, keeps, and returns the daemon's exit code once the supervisor has ended for good."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        wake_by(self._keeper_end)
         gc.collect()
         gc.freeze()  # what was imported stays shared between the processes
         try:
@@ -165,9 +169,21 @@ class Keeper:
             os.kill(self._supervisor.pid, got.si_signo)
         elif got is not None and got.si_signo in STOPPING:
             self._stop()
+        self._obey()
         self._reap()
         if self._stopping_until is not None and monotonic() >= self._stopping_until:
             self._exit_code = FAILED
+
+    def _obey(self) -> None:
+        """Takes what the supervisor has said. A worker that was replaced meanwhile is not meant any more."""
+        for message in heard(self._keeper_end):
+            if isinstance(message, Ready):
+                self._ready = True
+            elif message.worker < len(self._workers):
+                child = self._workers[message.worker]
+                if child.pid and message.pid in {0, child.pid}:
+                    self._hung.add(child.pid)
+                    os.kill(child.pid, signal.SIGKILL)
 
     def _stop(self) -> None:
         """Asks the supervisor to finish; asked a second time, nobody waits any longer."""
@@ -194,10 +210,12 @@ class Keeper:
                     child.ended(pid, os.waitstatus_to_exitcode(status))
 
     def _worker_ended(self, number: int, pid: int, status: int) -> None:
-        self._keeper_end.send(WorkerDied(number, pid, status, describe(status)))
+        how = f"hung, {describe(status)}" if pid in self._hung else describe(status)
+        self._hung.discard(pid)
+        self._keeper_end.send(WorkerDied(number, pid, status, how))
 
     def _supervisor_ended(self, pid: int, status: int) -> None:
-        self._ready |= heard_ready(self._keeper_end)
+        self._obey()
         if self._stopping_until is not None:
             self._exit_code = max(0, status)
         elif not self._ready and 0 <= status < FAILED:
@@ -286,17 +304,23 @@ def leave(queues: Iterable[Queue]) -> None:
         queue.leave()
 
 
-def heard_ready(end: KeeperEnd) -> bool:
-    """Whether a Ready is among what waits; what cannot be read is no reason for the keeper to end."""
-    ready = False
+def heard(end: KeeperEnd) -> tuple[ToKeeper, ...]:
+    """What waits; what cannot be read is no reason for the keeper to end."""
+    messages: list[ToKeeper] = []
     while True:
         try:
             message = end.receive()
         except (msgspec.DecodeError, EOFError):  # the keeper holds the other end too: it was an empty message
             continue
         if message is None:
-            return ready
-        ready |= isinstance(message, Ready)
+            return tuple(messages)
+        messages.append(message)
+
+
+def wake_by(end: KeeperEnd) -> None:
+    """From now on the kernel sends SIGIO to this process, which must block it, when something comes."""
+    fcntl.fcntl(end, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(end, fcntl.F_SETFL, fcntl.fcntl(end, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def describe(status: int) -> str:

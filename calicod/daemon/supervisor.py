@@ -223,6 +223,12 @@ class Supervisor:
         self._read_connections()
         self.reporter.batch(batch)
 
+    def _replace_hung(self) -> None:
+        with suppress(EOFError):  # the keeper is gone, and who reads its channel knows it
+            for hung in self.workers.hung(self.enforcer.revision):
+                log.error("worker.hung", worker=hung.worker, pid=hung.pid)
+                self.keeper.send(hung)
+
     def _fall_back(self) -> None:
         if self.enforcer.fall_back():
             log.warning("policy.late", revision=self.enforcer.revision)
@@ -374,6 +380,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.workers.again()
+            self._replace_hung()
             self.reporter.tick()
             if self._ready:
                 await self.patrol.go()

@@ -12,12 +12,15 @@ import structlog
 
 from calicod.daemon.channel import SupervisorEnd
 from calicod.daemon.state import WorkerState
-from calicod.model.record import Applied, Batch, Counters, PickedUp, Report, Severed, Swap, ToWorker
+from calicod.model.record import Applied, Batch, Counters, Hung, PickedUp, Report, Severed, Swap, ToWorker
 
 log = structlog.get_logger()
 
 SILENT_SECONDS = 5.0
-"""A worker tells its counters each second; one that tells nothing for so long hangs."""
+"""A worker tells its counters each second; one that tells nothing for so long hangs, unless it loads a RuleSet."""
+LOADING_SECONDS = 30.0
+COUNTERS_SECONDS = 2.0
+"""What was heard so shortly before an order was said by a worker that would obey it."""
 MESSAGES_AT_ONCE = 200
 """Messages taken from one worker before the others have their turn."""
 
@@ -40,12 +43,14 @@ class Workers:
         self.on_picked_up = on_picked_up
         self.states = {number: WorkerState(worker=number, pid=0, revision=0) for number in range(len(channels))}
         self._unsent: dict[int, Swap] = {}
-        self._heard: dict[int, float] = {}
+        self._heard = dict.fromkeys(self.states, time.monotonic())
+        self._ordered: dict[int, float] = {}
 
     def send(self, worker: int, message: ToWorker) -> None:
         """Gives an order; a Swap that finds no room is kept for `again`."""
         sent = self.channels[worker].send(message)
         if isinstance(message, Swap):
+            self._ordered[worker] = time.monotonic()
             self._unsent.pop(worker, None)
             if not sent:
                 self._unsent[worker] = message
@@ -88,10 +93,23 @@ class Workers:
         now = time.monotonic()
         return tuple(number for number, heard in self._heard.items() if now - heard >= SILENT_SECONDS)
 
+    def hung(self, revision: int) -> tuple[Hung, ...]:
+        """Workers to be replaced: they say nothing, and cannot be loading `revision` all that time; each told once."""
+        found = []
+        for worker in self.silent():
+            self.take(worker)  # whoever was held up may be we
+            quiet = time.monotonic() - self._heard[worker]
+            state, ordered = self.states[worker], self._ordered.get(worker, 0.0)
+            loading = state.revision != revision and self._heard[worker] + COUNTERS_SECONDS >= ordered
+            if quiet >= (LOADING_SECONDS if loading else SILENT_SECONDS):
+                self._heard[worker] = time.monotonic()
+                found.append(Hung(worker, state.pid))
+        return tuple(found)
+
     def died(self, worker: int) -> None:
         """The worker was replaced: what it counted is history."""
         state = self.states[worker]
-        self._heard.pop(worker, None)
+        self._heard[worker] = time.monotonic()
         self.states[worker] = WorkerState(worker=worker, pid=0, revision=0, replaced=state.replaced + 1)
 
     def _applied(self, message: Applied) -> None:

@@ -121,4 +121,11 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The daemon enforces: from now on a supervisor that ends is replaced, whatever its exit code."""
 
 
-ToKeeper = Ready
+class Hung(msgspec.Struct, frozen=True, tag="hung"):
+    """A worker says nothing any more: it is to be killed and replaced. `pid` 0: it never said which it is."""
+
+    worker: int
+    pid: int
+
+
+ToKeeper = Ready | Hung

@@ -90,6 +90,7 @@ class Kept:
     def _orders(self, channels: Channels) -> Mapping[str, Callable[[Any], object]]:
         """What the test may order besides `exit`."""
         return {
+            "hung": channels.keeper.send,
             "ready": lambda _: channels.keeper.send(Ready()),
             "worker": lambda order: channels.workers[order[0]].send(order[1]),
             "defy": lambda _: signal.signal(signal.SIGTERM, lambda *_: self._say("SIGTERM")),

@@ -438,6 +438,23 @@ def test_the_control_socket_is_for_root_and_its_group(daemon: Running) -> None:
     assert (about.st_uid, about.st_mode & 0o007) == (0, 0)
 
 
+def test_a_worker_that_hangs_is_replaced_and_what_waited_is_judged(daemon: Running) -> None:
+    died = len(daemon.events("daemon.worker-died"))
+    pids = [worker.pid for worker in daemon.status().workers]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    with UdpFlow(daemon.router, "ext", "w1", 4, 4770) as flow:
+        assert not flow.forth()
+
+        flow.server.settimeout(10.0)
+        assert flow.server.recv(100)
+
+    told = daemon.told("daemon.worker-died", died + len(pids))[died:]
+    assert {event["how"] for event in told} == {"hung, killed by SIGKILL"}
+    assert {event["pid"] for event in told} == set(pids)
+    daemon.until(lambda status: status.healthy)
+
+
 # Interfaces
 
 

@@ -23,7 +23,7 @@ from calicod.intercept.counters import read_counters
 from calicod.intercept.nfqueue import Queue
 from calicod.model.interface import Interface
 from calicod.model.protocol import UDP, Protocol
-from calicod.model.record import Applied, Batch, Counters, SupervisorDied, Swap, WorkerDied
+from calicod.model.record import Applied, Batch, Counters, Hung, SupervisorDied, Swap, WorkerDied
 from calicod.model.steering import Nic, Steering
 from calicod.model.verdict import Verdict
 from calicod.netfilter import probe
@@ -224,6 +224,22 @@ def test_a_frozen_worker_judges_nothing_by_an_old_policy_when_it_thaws(node, tra
         assert traffic.arrived(FORBIDDEN, 1) == ["x"]
         assert traffic.arrived(ALLOWED) == []
         assert waiting() == 0
+
+
+def test_a_worker_that_the_supervisor_calls_hung_is_replaced_and_its_packets_are_judged(node, traffic, tmp_path):
+    with kept(NODE, tmp_path) as keeper:
+        keeper.enforce(written(node, 1, ALLOWED), 1)
+        (frozen,) = keeper.workers()
+        freeze(frozen)
+        traffic.send(ALLOWED, *numbers(5))
+        keeper.tell("hung", Hung(0, frozen + 1))
+        keeper.hear("hung")
+        assert keeper.workers() == [frozen]
+
+        keeper.tell("hung", Hung(0, frozen))
+
+        assert traffic.arrived(ALLOWED, 5) == numbers(5)
+        assert [t.what.how for t in keeper.hear(WorkerDied)] == ["hung, killed by SIGKILL"]
 
 
 def test_a_worker_that_never_loaded_lets_nothing_through_and_loses_nothing(node, traffic, tmp_path):

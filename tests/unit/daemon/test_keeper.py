@@ -5,8 +5,8 @@ import errno
 import pytest
 
 from calicod.daemon.channel import keeper_pair
-from calicod.daemon.keeper import BACKOFF_SECONDS, BURST, BURST_SECONDS, Child, describe, heard_ready
-from calicod.model.record import Ready, WorkerDied
+from calicod.daemon.keeper import BACKOFF_SECONDS, BURST, BURST_SECONDS, Child, describe, heard
+from calicod.model.record import Hung, Ready, WorkerDied
 
 
 def child(begin: object = None) -> Child:
@@ -71,13 +71,14 @@ def test_an_exit_status_is_told_in_words(status, words):
     assert describe(status) == words
 
 
-def test_ready_is_heard_among_other_things():
+def test_what_the_supervisor_says_is_heard_once():
     keeper, control = keeper_pair()
-    assert not heard_ready(keeper)
+    assert heard(keeper) == ()
     control.send(Ready())
+    control.send(Hung(1, 42))
 
-    assert heard_ready(keeper)
-    assert not heard_ready(keeper)
+    assert heard(keeper) == (Ready(), Hung(1, 42))
+    assert heard(keeper) == ()
 
 
 @pytest.mark.parametrize("noise", [b"\xc1", b"", b"\x91\xa4tags", b"\x00" * 100])
@@ -85,11 +86,11 @@ def test_nothing_that_a_supervisor_says_ends_the_keeper(noise):
     keeper, control = keeper_pair()
     control.socket.send(noise)
     control.socket.send(noise)
-    assert not heard_ready(keeper)
+    assert not heard(keeper)
 
     control.socket.send(noise)
     control.send(Ready())
 
-    assert heard_ready(keeper)
+    assert heard(keeper)
     keeper.send(WorkerDied(0, 42, -9, "killed by SIGKILL"))
     assert control.receive() == WorkerDied(0, 42, -9, "killed by SIGKILL")

@@ -1,8 +1,9 @@
+import pytest
 from structlog.testing import capture_logs
 
 from calicod.daemon.channel import WorkerEnd, worker_pair
-from calicod.daemon.workers import SILENT_SECONDS, Workers
-from calicod.model.record import Applied, Batch, Counters, PickedUp, Report, Severed, Swap
+from calicod.daemon.workers import COUNTERS_SECONDS, LOADING_SECONDS, SILENT_SECONDS, Workers
+from calicod.model.record import Applied, Batch, Counters, Hung, PickedUp, Report, Severed, Swap
 
 severed: list[bytes] = []
 picked_up: list[bytes] = []
@@ -84,10 +85,16 @@ def test_packets_on_which_the_engine_failed_are_logged_with_the_last_failure_and
     assert [(line["event"], line["count"], line["failure"]) for line in logged] == [("packet.failed", 3, "KeyError: 7")]
 
 
-def test_a_worker_that_was_heard_and_then_no_more_is_silent_until_it_is_heard_or_replaced(monkeypatch):
+@pytest.fixture
+def now(monkeypatch):
+    """The clock of the workers, to be set."""
+    time = [100.0]
+    monkeypatch.setattr("calicod.daemon.workers.time.monotonic", lambda: time[0])
+    return time
+
+
+def test_a_worker_that_is_heard_no_more_is_silent_until_it_is_heard_or_replaced(now):
     workers, worker, _, _ = crew()
-    now = [100.0]
-    monkeypatch.setattr("calicod.daemon.workers.time.monotonic", lambda: now[0])
 
     assert workers.silent() == ()
 
@@ -103,6 +110,51 @@ def test_a_worker_that_was_heard_and_then_no_more_is_silent_until_it_is_heard_or
     now[0] += SILENT_SECONDS
     workers.died(0)
     assert workers.silent() == ()
+
+
+def test_a_silent_worker_hangs_and_is_told_once(now):
+    workers, worker, _, _ = crew()
+    worker.send(Applied(worker=0, pid=42, revision=7, took_ns=1))
+    workers.take(0)
+    now[0] += SILENT_SECONDS - 0.1
+    assert workers.hung(7) == ()
+
+    now[0] += 0.1
+
+    assert workers.hung(7) == (Hung(0, 42),)
+    assert workers.hung(7) == ()
+
+
+def test_a_worker_whose_words_were_not_read_yet_does_not_hang(now):
+    workers, worker, _, _ = crew()
+    now[0] += SILENT_SECONDS
+    worker.send(Applied(worker=0, pid=42, revision=7, took_ns=1))
+
+    assert workers.hung(7) == ()
+
+
+def test_a_worker_that_loads_has_more_time(now):
+    workers, worker, _, _ = crew()
+    worker.send(Applied(worker=0, pid=42, revision=7, took_ns=1))
+    workers.take(0)
+    workers.send(0, Swap(8))
+    now[0] += SILENT_SECONDS
+    assert workers.hung(8) == ()
+
+    now[0] += LOADING_SECONDS - SILENT_SECONDS
+
+    assert workers.hung(8) == (Hung(0, 42),)
+
+
+def test_an_order_to_a_worker_that_hung_before_it_gives_it_no_more_time(now):
+    workers, worker, _, _ = crew()
+    worker.send(Applied(worker=0, pid=42, revision=7, took_ns=1))
+    workers.take(0)
+    now[0] += COUNTERS_SECONDS + 0.1
+    workers.send(0, Swap(8))
+    now[0] += SILENT_SECONDS - COUNTERS_SECONDS
+
+    assert workers.hung(8) == (Hung(0, 42),)
 
 
 def test_packets_that_call_for_more_than_a_verdict_are_handed_on():
