@@ -49,6 +49,8 @@ class Running:
             )
         )
         self.process: subprocess.Popen[bytes] | None = None
+        self.wrapper: tuple[str, ...] = ()
+        """A program and its arguments that runs the daemon, within the namespace and its own mounts."""
 
     def write(self, **texts: str) -> None:
         """Policy files by name, replaced as editors do it."""
@@ -60,7 +62,17 @@ class Running:
     def start(self, *, healthy: bool = True) -> Status:
         """Runs it until it enforces; without `healthy`, in whatever state it then is."""
         with self.log.open("ab") as log:
-            command = ("ip", "netns", "exec", self.router.name, *CALICOD, "run", "--config", str(self.config))
+            command = (
+                "ip",
+                "netns",
+                "exec",
+                self.router.name,
+                *self.wrapper,
+                *CALICOD,
+                "run",
+                "--config",
+                str(self.config),
+            )
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         return self.until(lambda status: status.healthy or (not healthy and status.state != "starting"))
 
