@@ -67,6 +67,11 @@ class Node:
         program = ("iptables" if family == 4 else "ip6tables") + IPTABLES[self.setting]
         return self.world.run(self.name, program, *words)
 
+    def restore(self, family: int, text: str) -> None:
+        """Adds rules as another program does, in the router."""
+        program = ("iptables" if family == 4 else "ip6tables") + self.setting.removeprefix("iptables")
+        self.world.run(self.name, f"{program}-restore", "--noflush", text=text)
+
     def save(self, namespace: str = "") -> str:
         """What iptables-save shows of both families (here, or there), without what changes by itself."""
         shown = ""

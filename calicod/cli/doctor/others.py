@@ -31,7 +31,14 @@ class Firewall(msgspec.Struct, frozen=True):
 
 FIREWALLS = (
     Firewall("ufw", ("ufw-", "ufw6-")),
-    Firewall("firewalld", ("INPUT_direct", "IN_public", "FWDI_"), ("inet firewalld", "ip firewalld", "ip6 firewalld")),
+    Firewall(
+        "firewalld",
+        ("INPUT_direct", "IN_public", "FWDI_"),
+        ("inet firewalld", "ip firewalld", "ip6 firewalld"),
+        "when it starts or reloads it flushes all of iptables, whatever its backend: calicod's rules are back within a "
+        "second, and what got through is judged again",
+        "change it at run time (`firewall-cmd` without --reload), and start it before calicod",
+    ),
     Firewall("Docker", ("DOCKER",), ("ip docker-bridges", "ip6 docker-bridges")),
     Firewall("Podman or CNI", ("NETAVARK", "CNI-"), ("inet netavark",)),
     Firewall("libvirt", ("LIBVIRT_",), ("ip libvirt_network", "ip6 libvirt_network")),

@@ -12,7 +12,7 @@ OTHER = "-A PREROUTING -j ACCEPT"
     ("chain", "name", "state"),
     [
         ("ufw-before-input", "ufw", "ok"),
-        ("IN_public", "firewalld", "ok"),
+        ("IN_public", "firewalld", "warn"),
         ("DOCKER-USER", "Docker", "ok"),
         ("KUBE-SERVICES", "kube-proxy", "ok"),
         ("cali-INPUT", "Calico's Felix", "warn"),
