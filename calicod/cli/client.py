@@ -70,16 +70,16 @@ def socket_option(command: Callable[Parameters, None]) -> Callable[Parameters, N
     )(command)
 
 
-def request(path: str, target: str, method: str = "GET") -> bytes:
-    """The answer to one request. Raises Unreachable."""
+def request(path: str, target: str, method: str = "GET", body: bytes | None = None) -> bytes:
+    """The answer to one request. Raises Unreachable; CalicodError when it is not for this user."""
     with closing(UnixConnection(path, TIMEOUT_SECONDS)) as connection:
-        return ask(connection, path, target, method).read()
+        return ask(connection, path, target, method, body).read()
 
 
-def asked(path: str, target: str, kind: type[Answer], method: str = "GET") -> Answer:
-    """The answer to one request, as a value. Raises Unreachable."""
+def asked(path: str, target: str, kind: type[Answer], method: str = "GET", body: bytes | None = None) -> Answer:
+    """The answer to one request, as a value. Raises as `request`."""
     try:
-        return msgspec.json.decode(request(path, target, method), type=kind)
+        return msgspec.json.decode(request(path, target, method, body), type=kind)
     except msgspec.MsgspecError as error:
         why = f"its answer is of another version than this command: {error}"
         raise Unreachable(path, why, hint="restart it after an upgrade: `systemctl restart calicod`") from error
@@ -99,10 +99,12 @@ def stream(path: str, target: str, patience: float | None = None) -> Iterator[by
             yield line
 
 
-def ask(connection: UnixConnection, path: str, target: str, method: str) -> http.client.HTTPResponse:
-    """Sends a request and waits for the head of its answer. Raises Unreachable."""
+def ask(
+    connection: UnixConnection, path: str, target: str, method: str, body: bytes | None = None
+) -> http.client.HTTPResponse:
+    """Sends a request and waits for the head of its answer. Raises as `request`."""
     try:
-        connection.request(method, target)
+        connection.request(method, target, body)
         answer = connection.getresponse()
     except FileNotFoundError as error:
         raise Unreachable(path, "there is no such socket") from error
@@ -112,8 +114,12 @@ def ask(connection: UnixConnection, path: str, target: str, method: str) -> http
     except TimeoutError as error:
         raise Unreachable(path, f"no answer within {TIMEOUT_SECONDS:.0f} s") from error
     except (OSError, http.client.HTTPException) as error:
-        why = "nobody listens" if Path(path).is_socket() else str(error)
+        refused = isinstance(error, ConnectionRefusedError) and Path(path).is_socket()
+        why = "nobody listens" if refused else f"it stopped answering: {error}"
         raise Unreachable(path, why) from error
+    if answer.status == http.HTTPStatus.FORBIDDEN:
+        hint = "run this as root: who may read from the control socket may not change policy by it"
+        raise CalicodError("K056", "only root may change what is enforced", hint=hint, exit_code=4)
     if answer.status != http.HTTPStatus.OK:
         raise Unreachable(path, f"it answered {answer.status} {answer.reason}", hint="`calicod status` may say more")
     return answer

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from calicod.cli.client import Unreachable, asked, socket_option
-from calicod.daemon.state import Status, WorkerState
+from calicod.daemon.state import Status, TrialState, WorkerState
 
 POLL_SECONDS = 0.1
 
@@ -49,6 +49,7 @@ def lines(status: Status) -> list[str]:
         f"steering {status.steering}, failure mode {status.failure_mode}, "
         f"up {status.uptime_seconds:.0f} s, keeper {status.pid}, supervisor {status.supervisor_pid}"
     )
+    out += trial(status.trial)
     out += [worker(state) for state in status.workers]
     out += [
         f"queue {q.queue}: {q.waiting} waiting, dropped {q.queue_dropped} full, {q.user_dropped} socket"
@@ -60,6 +61,17 @@ def lines(status: Status) -> list[str]:
     out += [str(d) for d in status.warnings]
     out += [f"note: {notice}" for notice in status.notices]
     return out
+
+
+def trial(state: TrialState | None) -> list[str]:
+    """A set that is in force in place of the policy files, for people."""
+    if state is None:
+        return []
+    if state.seconds_left is None:
+        return [f"a set of {len(state.files)} files is confirmed, and not among the policy files yet"]
+    left = f"{state.seconds_left:.0f} s left"
+    out = [f"on trial: a set of {len(state.files)} files, {left}; `calicod confirm` keeps it, else it rolls back"]
+    return out + [f"  changed meanwhile, not in force: {path}" for path in state.edited]
 
 
 def worker(state: WorkerState) -> str:

@@ -3,15 +3,21 @@
 Law: an answer is a look, never a change; only `reload` asks for one, and waits for it.
 """
 
+import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from calicod.daemon import live, views
 from calicod.daemon.control import Handlers
 from calicod.daemon.health import HEALTHY, STOPPING
+from calicod.daemon.proposal import Outcome, Proposal, Prospect, Refusal
+from calicod.daemon.prospect import Question, look
 from calicod.daemon.state import EndpointState, PolicyState, Status
+from calicod.errors import CalicodError
 from calicod.ruleset.enforcement import encode
 
 if TYPE_CHECKING:
@@ -34,6 +40,10 @@ class Answers:
             flows=self.flows,
             enforcement=self.enforcement,
             reload=self.reload,
+            prospect=self.prospect,
+            apply=self.apply,
+            confirm=self.confirm,
+            rollback=self.rollback,
             recent=reporter.recent,
             follow=reporter.follow,
         )
@@ -66,6 +76,7 @@ class Answers:
             notices=(*s.notices, *s.cautions),
             events_written=s.reporter.written,
             events_lost=s.reporter.lost,
+            trial=s.trials.state(),
         )
 
     def endpoints(self) -> tuple[EndpointState, ...]:
@@ -91,4 +102,55 @@ class Answers:
 
     async def reload(self) -> object:
         """Reads all sources again; returns when every worker enforces the result."""
-        return await self.supervisor.changes.ask_and_wait(reread=True)
+        return await self.supervisor.reload()
+
+    async def prospect(self, proposal: Proposal) -> Prospect:
+        """What a set would change, live flows first; nothing is changed."""
+        try:
+            return await self._prospect(proposal)
+        except CalicodError as error:
+            return Prospect(refusal=Refusal.of(error))
+
+    async def _prospect(self, proposal: Proposal) -> Prospect:
+        s = self.supervisor
+        texts = s.trials.placed(proposal.documents)
+        reading = await asyncio.to_thread(s.sources.propose, texts)
+        if reading.rejected:
+            return Prospect(rejected=reading.rejected)
+        now, steering = s.enforcer.enforcement, s.enforcer.steering
+        if now is None or steering is None:
+            raise CalicodError("K054", "the daemon enforces nothing yet", hint="`calicod status --wait 10`")
+        coming = reading.ruleset
+        question = Question(
+            now=now,
+            steering=steering,
+            coming=coming,
+            node=s.settings.node_name,
+            session=proposal.session,
+            spared=s.enforcer.spares(coming),
+        )
+        found = await asyncio.to_thread(look, question)
+        endpoints = len(coming.workloads) + len(coming.hosts)
+        files = tuple(text.path for text in texts)
+        resets = s.settings.cut_with_reset
+        return replace(found, resources=reading.resources, endpoints=endpoints, files=files, resets=resets)
+
+    async def apply(self, proposal: Proposal) -> Outcome:
+        """Puts a set in place of the policy files."""
+        return await outcome(self.supervisor.trials.apply(proposal.documents, proposal.confirm_within))
+
+    async def confirm(self) -> Outcome:
+        """Keeps the set on trial."""
+        return await outcome(self.supervisor.trials.confirm())
+
+    async def rollback(self) -> Outcome:
+        """Brings back what was before."""
+        return await outcome(self.supervisor.trials.rollback())
+
+
+async def outcome(action: Awaitable[Outcome]) -> Outcome:
+    """What came of it, or why nothing was done."""
+    try:
+        return await action
+    except CalicodError as error:
+        return Outcome(refusal=Refusal.of(error))

@@ -10,9 +10,9 @@ from calicod.daemon.history import History
 from calicod.daemon.lines import Lines, Moment
 from calicod.daemon.templates import Route, Template, unknown
 from calicod.model.decision import Decision
-from calicod.model.event import NANOSECONDS
 from calicod.model.hook import Hook
 from calicod.model.marks import FAILSAFE_ID, MarkLayout
+from calicod.model.moment import NANOSECONDS
 from calicod.model.verdict import Reason, Verdict
 from calicod.netfilter.flow import ConntrackEvent, Flow
 

@@ -1,12 +1,15 @@
 """The control socket: HTTP over a unix socket in the run directory, 0660 root:calicod.
 
-Law: it answers with what is, and asks the supervisor for a reload; it never changes policy by itself. Every answer is
-JSON, an event stream is JSON Lines. Who may connect is decided by the socket's owner and mode, nothing else.
+Law: it answers with what is, and asks the supervisor for changes; it never changes policy by itself. Every answer is
+JSON, an event stream is JSON Lines. Who may connect is decided by the socket's owner and mode; other policy than the
+files have is taken from root, and the daemon's own user, alone.
 """
 
 import asyncio
 import grp
 import os
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,11 +18,18 @@ import msgspec
 from aiohttp import web
 
 from calicod.daemon.instance import GROUP, unusable
+from calicod.daemon.proposal import Proposal
 
 SOCKET_NAME = "calicod.sock"
 SOCKET_MODE = 0o660
+PEER = struct.Struct("=iII")
+"""`struct ucred`: process, user, group."""
+
+MAX_PROPOSAL = 256 << 20
+"""Bytes of a set that is to be applied."""
 
 Answer = Callable[[], object]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class Handlers(msgspec.Struct, frozen=True):
@@ -34,6 +44,10 @@ class Handlers(msgspec.Struct, frozen=True):
     flows: Callable[[], Iterator[bytes]]
     enforcement: Callable[[], bytes]
     reload: Callable[[], Awaitable[object]]
+    prospect: Callable[[Proposal], Awaitable[object]]
+    apply: Callable[[Proposal], Awaitable[object]]
+    confirm: Callable[[], Awaitable[object]]
+    rollback: Callable[[], Awaitable[object]]
     recent: Callable[[], list[bytes]]
     follow: Callable[[], AsyncIterator[bytes]]
 
@@ -45,16 +59,21 @@ class Control:
         self.path = run_directory / SOCKET_NAME
         self.handlers = handlers
         self._runner: web.AppRunner | None = None
+        self._tasks: set[asyncio.Future[object]] = set()
 
     async def start(self) -> tuple[str, ...]:
         """Listens. Returns a notice when the socket is for root alone. Raises CalicodError."""
-        app = web.Application()
+        app = web.Application(client_max_size=MAX_PROPOSAL)
         app.router.add_get("/status", self._plain(self.handlers.status))
         app.router.add_get("/endpoints", self._plain(self.handlers.endpoints))
         app.router.add_get("/policies", self._plain(self.handlers.policies))
         app.router.add_get("/flows", self._flows)
         app.router.add_get("/enforcement", self._enforcement)
         app.router.add_post("/reload", self._reload)
+        app.router.add_post("/prospect", self._proposed(self.handlers.prospect))
+        app.router.add_post("/apply", self._proposed(self.handlers.apply))
+        app.router.add_post("/confirm", self._ordered(self.handlers.confirm))
+        app.router.add_post("/rollback", self._ordered(self.handlers.rollback))
         app.router.add_get("/events", self._events)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -93,6 +112,31 @@ class Control:
     async def _reload(self, _: web.Request) -> web.Response:
         return web.Response(body=msgspec.json.encode(await self.handlers.reload()), content_type="application/json")
 
+    def _proposed(self, answer: Callable[[Proposal], Awaitable[object]]) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            require_root(request)
+            try:
+                proposal = msgspec.json.decode(await request.read(), type=Proposal)
+            except msgspec.MsgspecError as error:
+                raise web.HTTPBadRequest(reason="the command is of another version") from error
+            return await self._done(answer(proposal))
+
+        return handle
+
+    def _ordered(self, answer: Callable[[], Awaitable[object]]) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            require_root(request)
+            return await self._done(answer())
+
+        return handle
+
+    async def _done(self, action: Awaitable[object]) -> web.Response:
+        """INVARIANT: what was begun comes to its end, also when whoever asked for it is gone meanwhile."""
+        task = asyncio.ensure_future(action)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return web.Response(body=msgspec.json.encode(await asyncio.shield(task)), content_type="application/json")
+
     async def _enforcement(self, _: web.Request) -> web.Response:
         return web.Response(body=self.handlers.enforcement(), content_type="application/x-msgpack")
 
@@ -119,3 +163,13 @@ class Control:
         except (ConnectionError, asyncio.CancelledError):
             return response
         return response
+
+
+def require_root(request: web.Request) -> None:
+    """Raises HTTPForbidden when somebody asks who might not write the policy files either."""
+    peer = request.transport.get_extra_info("socket") if request.transport is not None else None
+    if peer is None:
+        raise web.HTTPForbidden
+    _, user, _ = PEER.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
+    if user not in {0, os.geteuid()}:
+        raise web.HTTPForbidden

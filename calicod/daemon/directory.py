@@ -7,8 +7,9 @@ others (semantics 6.4), the longest prefix of each. Memory is bounded: answers a
 from collections.abc import Iterable
 from socket import inet_ntoa
 
-from calicod.model.event import Party, encode_printable
+from calicod.model.event import Party
 from calicod.model.network import V4_LENGTH, V6_LENGTH, format_address, parse_network
+from calicod.model.printable import encode_printable
 from calicod.ruleset.program import KnownNetwork
 
 MEMO_LIMIT = 16_384

@@ -171,6 +171,11 @@ class Enforcer:
         topology = resolve(before.ruleset, before.interfaces)
         return same_hosts(topology, resolve(ruleset, interfaces)) and not renamed(before.interfaces, interfaces)
 
+    def spares(self, ruleset: RuleSet) -> bool:
+        """Whether live flows that bear the present stamp would not be judged again by this policy."""
+        before = self._stamped
+        return self.keep and before is not None and self._stays(before, ruleset, before.interfaces)
+
     @property
     def judged_by(self) -> tuple[Enforcement, Steering] | None:
         """What every worker and the kernel have in force; None while, or since, a change is not finished."""

@@ -18,9 +18,10 @@ from calicod.daemon.history import History
 from calicod.daemon.lines import Lines, Moment
 from calicod.daemon.templates import LogRule, Route, Template
 from calicod.model.decision import Decision
-from calicod.model.event import NANOSECONDS, Event, EventsLost, PolicyApplied, encode, timestamp
+from calicod.model.event import Event, EventsLost, PolicyApplied, encode
 from calicod.model.interface import Interface
 from calicod.model.marks import MarkLayout
+from calicod.model.moment import NANOSECONDS, timestamp
 from calicod.model.protocol import ICMP, ICMPV6
 from calicod.model.record import Batch, Record
 from calicod.netfilter.flow import ConntrackEvent, Flow

@@ -17,7 +17,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What the judgement rests on. `late`: workers that do not judge by the newest revision; `silent`: those that hang.
 
     `unsteered`, `clash`: what is wrong with our rules in the kernel, or with those of others, as sentences;
-    `unprotected`: interfaces that policy does not reach.
+    `unprotected`: interfaces that policy does not reach; `uninstalled`: a set that is not among the policy files yet.
     """
 
     ready: bool
@@ -28,6 +28,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     unsteered: str = ""
     clash: str = ""
     unprotected: tuple[str, ...] = ()
+    uninstalled: str = ""
 
 
 def reasons(facts: Facts) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ def reasons(facts: Facts) -> tuple[str, ...]:
         found.append(f"{counted(facts.rejected)}: {summary(facts.rejected)}")
     found += [f"worker {worker} does not judge by the newest revision yet" for worker in facts.late]
     found += [f"worker {worker} does not answer: the packets of its queues wait" for worker in facts.silent]
-    found += [trouble for trouble in (facts.unsteered, facts.clash, *facts.unprotected) if trouble]
+    found += [trouble for trouble in (facts.unsteered, facts.clash, *facts.unprotected, facts.uninstalled) if trouble]
     return tuple(found)
 
 

@@ -8,7 +8,8 @@ import msgspec
 
 from calicod.daemon.directory import Directory, View
 from calicod.daemon.templates import Template, text
-from calicod.model.event import NANOSECONDS, VERSION, timestamp
+from calicod.model.event import VERSION
+from calicod.model.moment import NANOSECONDS, timestamp
 
 FRACTION = len(".000000Z")
 NO_ICMP = ',"icmp_type":null,"icmp_code":null'

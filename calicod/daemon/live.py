@@ -17,9 +17,11 @@ from calicod.daemon.flows import FlowNames
 from calicod.daemon.state import LiveFlow
 from calicod.engine.bitmap import BitmapEngine
 from calicod.model.decision import Decision
-from calicod.model.event import NANOSECONDS, Party, encode_printable
+from calicod.model.event import Party
 from calicod.model.marks import FAILSAFE_ID, gather
+from calicod.model.moment import NANOSECONDS
 from calicod.model.network import format_address
+from calicod.model.printable import encode_printable
 from calicod.model.protocol import protocol_name
 from calicod.model.steering import Steering
 from calicod.model.verdict import Reason, Verdict

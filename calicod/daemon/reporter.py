@@ -17,8 +17,9 @@ from calicod.daemon.events import EventLog
 from calicod.daemon.settings import Settings
 from calicod.eventlog.table import sink, title
 from calicod.eventlog.writer import Writer
-from calicod.model.event import NANOSECONDS, Event, EventsLost
+from calicod.model.event import Event, EventsLost
 from calicod.model.interface import Interface
+from calicod.model.moment import NANOSECONDS
 from calicod.model.record import Batch
 from calicod.netfilter.flow import ConntrackEvent, Flow
 from calicod.ruleset.program import RuleSet

@@ -5,15 +5,15 @@ valid is absent; one that cannot be enforced yet counts as invalid. Reading neve
 decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from calicod.compiler.compile import Memory, compile
 from calicod.daemon.refusals import enforceable, refuse
-from calicod.datastore.files import Files
-from calicod.datastore.lastgood import LastGood
+from calicod.datastore.files import Files, Text, read_texts
+from calicod.datastore.lastgood import LastGood, Merged, beside
 from calicod.errors import Diagnostic, Severity
 from calicod.model.event import PolicyRejected
 from calicod.resources.kinds import Resource, identity
@@ -31,21 +31,41 @@ class Reading(msgspec.Struct, frozen=True):
     kept: tuple[Resource, ...]
 
 
+class Instead(msgspec.Struct, frozen=True):
+    """A set that is read in place of the policy files, with the last good versions that belong to it."""
+
+    texts: tuple[Text, ...]
+    last_good: bytes = b""
+
+
 class Sources:
-    """The policy paths of one node, with the state directory that remembers the last good versions."""
+    """The policy paths of one node, with the state directory that remembers the last good versions.
+
+    `held`: what is read in their place, for as long as it is there.
+    """
 
     def __init__(self, paths: Sequence[Path], node: str, state_directory: Path) -> None:
         self.paths = tuple(paths)
         self.node = node
         self.files = Files(self.paths)
         self.last_good = LastGood(state_directory)
+        self.held: Instead | None = None
         self._memory = Memory()
 
     def read(self) -> Reading:
         """Reads and compiles everything once; blocking, so call it in a thread. Raises CalicodError."""
-        merged = self.last_good.merge(refuse(self.files.read()))
+        held = self.held
+        if held is not None:
+            return self._compiled(beside(held.last_good, refuse(read_texts(held.texts))), self._memory)
+        return self._compiled(self.last_good.merge(refuse(self.files.read())), self._memory)
+
+    def propose(self, texts: Iterable[Text]) -> Reading:
+        """What these texts would be in place of the files; blocking as `read`, and may run beside it."""
+        return self._compiled(beside(b"", refuse(read_texts(texts))), Memory())
+
+    def _compiled(self, merged: Merged, memory: Memory) -> Reading:
         resources = enforceable(merged.resources)  # what another version has left may be more than this one enforces
-        compilation = compile(snapshot(resources), self.node, self._memory)
+        compilation = compile(snapshot(resources), self.node, memory)
         findings = (*merged.diagnostics, *compilation.diagnostics)
         return Reading(
             ruleset=compilation.ruleset,

@@ -33,6 +33,21 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
     user_dropped: int
 
 
+class TrialState(msgspec.Struct, frozen=True, kw_only=True):
+    """A set that is in force in place of the policy files. `phase`: `trial`, or `install`: confirmed, on its way there.
+
+    `edited`: policy files that were changed since it came into force; they count again after a rollback.
+    `trouble`: why it could not be installed yet.
+    """
+
+    phase: str
+    began: str
+    seconds_left: float | None
+    files: tuple[str, ...]
+    edited: tuple[str, ...] = ()
+    trouble: str = ""
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of `calicod status`. `state`: starting, healthy, degraded or stopping; `reasons`: why not healthy."""
 
@@ -57,6 +72,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     notices: tuple[str, ...]
     events_written: int = 0
     events_lost: int = 0
+    trial: TrialState | None = None
 
 
 class PolicyName(msgspec.Struct, frozen=True):

@@ -36,6 +36,7 @@ from calicod.daemon.resets import Resets
 from calicod.daemon.settings import Settings
 from calicod.daemon.sources import Reading, Sources, rejections
 from calicod.daemon.state import EndpointState, Reloaded
+from calicod.daemon.trials import Trials
 from calicod.daemon.workers import Workers
 from calicod.errors import CalicodError
 from calicod.model import event as ev
@@ -106,6 +107,7 @@ class Supervisor:
         self.connections = conntrack.Events(began=settings.marks.failsafe())
         self.links = links.Watcher()
         self.files = self.sources.files.changes()
+        self.trials = Trials(self.sources, settings.state_directory, self.reload, self.reporter.emit)
         self.health = Health()
         self.answers = Answers(self)
         self._idle = asyncio.Event()
@@ -119,11 +121,12 @@ class Supervisor:
         self._keeper_spoke()
         self._meet_others()
         self._take_over()
+        self.trials.take_over(replaced=self._replaced)
         control = Control(self.settings.run_directory, self.answers.handlers())
         self.notices = list(dict.fromkeys([*self.notices, *await control.start()]))
         self.changes.ask(reread=True)
         asyncio.get_running_loop().call_later(SOURCES_SECONDS, self._fall_back)
-        jobs = (self._reconcile(), self._tick(), self._watch_files(), self._live())
+        jobs = (self._reconcile(), self._tick(), self._watch_files(), self._live(), self.trials.watch())
         tasks = [asyncio.create_task(job) for job in jobs]
         ended = asyncio.create_task(self.stopping.wait())
         await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -138,9 +141,11 @@ class Supervisor:
         return 0
 
     async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> list[BaseException | None]:
-        """Lets a change come to its end, and judges live flows once more before nobody answers the queues."""
+        """Ends a trial, lets a change come to its end, judges live flows once more: nobody will answer the queues."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CHANGE_SECONDS):
+                if self.stopping.is_set():
+                    await self.trials.end()
                 await self._idle.wait()
         for task in tasks:
             task.cancel()
@@ -152,6 +157,12 @@ class Supervisor:
             except (CalicodError, OSError) as failure:
                 log.error("flows.unjudged", error=str(failure))  # noqa: TRY400  the place in our code is of no use
         return results
+
+    async def reload(self) -> Reloaded:
+        """Reads all sources again; returns when every worker enforces the result, or why it does not."""
+        answer = await self.changes.ask_and_wait(reread=True)
+        assert isinstance(answer, Reloaded)  # noqa: S101  `_reconcile` gives nothing else
+        return answer
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         for number, action in (
@@ -314,7 +325,8 @@ class Supervisor:
         steering = self.enforcer.steering
         assert steering is not None  # noqa: S101  only called after a change
         former = self.cautions
-        await asyncio.to_thread(self.boot.save, steering)
+        if not self.trials.trying:  # the next boot ends a trial
+            await asyncio.to_thread(self.boot.save, steering)
         self.unprotected = cautions.unprotected(steering, present)
         unsaved = (self.boot.problem,) if self.boot.problem else ()
         self.cautions = (*cautions.notices(reading.ruleset, steering, present), *unsaved)
@@ -369,6 +381,7 @@ class Supervisor:
             unsteered=self.guard.trouble,
             clash=self.patrol.clash,
             unprotected=self.unprotected,
+            uninstalled=self.trials.trouble,
         )
         event = self.health.judge(facts)
         if event is not None:

@@ -13,8 +13,9 @@ import msgspec
 from calicod.daemon.directory import Directory
 from calicod.daemon.flows import TEMPLATE_LIMIT, UNKNOWN
 from calicod.model.decision import Decision, PolicyReference
-from calicod.model.event import Hits, encode_printable
+from calicod.model.event import Hits
 from calicod.model.hook import Hook
+from calicod.model.printable import encode_printable
 from calicod.model.protocol import ICMP, ICMPV6, protocol_name
 from calicod.model.verdict import Reason, Verdict
 

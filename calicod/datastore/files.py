@@ -7,15 +7,25 @@ read, several at once are told once.
 import gc
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
+
+import msgspec
 
 from calicod.datastore.paths import STDIN, Found, files
 from calicod.errors import Diagnostic
 from calicod.resources.document import MAX_TEXT
 from calicod.resources.load import Loaded, load, together
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A file by its path, with what it holds."""
+
+    path: str
+    content: bytes
+
 
 Fingerprint = tuple[tuple[str, int, int, int, int], ...]
 
@@ -27,6 +37,25 @@ def read(paths: Sequence[str | Path]) -> Loaded:
     """Every resource of every path, and every finding. A path of several names is read once; `-` is standard input."""
     with collector_paused():
         return together(tuple(_read(found, _parsed) for found in files(paths)))
+
+
+def gather(paths: Sequence[str | Path]) -> tuple[tuple[Text, ...], Loaded]:
+    """Every file of every path as it is, and what is in them."""
+    texts: list[Text] = []
+
+    def parse(path: str, content: bytes) -> Loaded:
+        texts.append(Text(path, content))
+        return _parsed(path, content)
+
+    with collector_paused():
+        loaded = together(tuple(_read(found, parse) for found in files(paths)))
+    return tuple(texts), loaded
+
+
+def read_texts(texts: Iterable[Text]) -> Loaded:
+    """What is in these texts, as if they were files."""
+    with collector_paused():
+        return together(tuple(_parsed(text.path, text.content) for text in texts))
 
 
 class Files:

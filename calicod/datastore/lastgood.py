@@ -41,11 +41,25 @@ class LastGood:
         if self._known is None:
             self._known, self._problems = self._recalled()
         problems, self._problems = self._problems, ()
-        kept = tuple(_kept(self._known, loaded))
-        resources = loaded.resources + kept
+        merged = _merged(self._known, loaded)
+        self._known = {identity(resource): resource for resource in merged.resources}
+        problems += self._remember(merged.resources)
+        return msgspec.structs.replace(merged, diagnostics=loaded.diagnostics + problems)
+
+    def content(self) -> bytes:
+        """The state as it stands, for `recall` and `beside`; empty when there is none."""
+        if self._known is not None:
+            return encoded(tuple(self._known.values()))
+        try:
+            return self.path.read_bytes()
+        except OSError:
+            return b""
+
+    def recall(self, content: bytes) -> None:
+        """Puts a former state in place of this one."""
+        resources = decoded(content) if content else ()
         self._known = {identity(resource): resource for resource in resources}
-        problems += self._remember(resources)
-        return Merged(resources, loaded.diagnostics + problems, kept)
+        self._problems += self._remember(resources)
 
     def _recalled(self) -> tuple[dict[Identity, Resource], tuple[Diagnostic, ...]]:
         """What the last process remembered."""
@@ -67,7 +81,7 @@ class LastGood:
         if content == self._written:
             return ()
         try:
-            _replace(self.path, content)
+            replace_durably(self.path, content)
         except OSError as error:
             return (self._problem(f"cannot be written: {error.strerror}"),)
         self._written = content
@@ -76,6 +90,17 @@ class LastGood:
     def _problem(self, message: str) -> Diagnostic:
         hint = "check state_directory: broken resources will not keep their last good version across a restart"
         return Diagnostic(code="Y021", message=message, hint=hint, file=str(self.path))
+
+
+def beside(content: bytes, loaded: Loaded) -> Merged:
+    """What was read, with the last good versions of another state, which stays as it is."""
+    resources = decoded(content) if content else ()
+    return _merged({identity(resource): resource for resource in resources}, loaded)
+
+
+def _merged(known: dict[Identity, Resource], loaded: Loaded) -> Merged:
+    kept = tuple(_kept(known, loaded))
+    return Merged(loaded.resources + kept, loaded.diagnostics, kept)
 
 
 def _kept(known: dict[Identity, Resource], loaded: Loaded) -> Iterable[Resource]:
@@ -111,7 +136,7 @@ def _digest(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest()
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_durably(path: Path, content: bytes) -> None:
     """Writes a file so that a crash leaves either the old or the new."""
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".new")
@@ -120,8 +145,13 @@ def _replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    settle(path.parent)
+
+
+def settle(directory: Path) -> None:
+    """What was done in a directory stays done, whatever happens to the machine."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)

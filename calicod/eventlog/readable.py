@@ -18,6 +18,7 @@ STYLES: Mapping[str, str] = {
     "connection.closed": "dim",
     "rule.logged": "cyan",
     "policy.rejected": "bold red",
+    "policy.rolled-back": "bold yellow",
     "queue.dropped": "bold red",
     "kernel.dropped": "red",
     "events.lost": "bold yellow",

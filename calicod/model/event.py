@@ -4,27 +4,16 @@ Law: names and types here are the public face: adding a field with a default is 
 ADR. What a packet has not is null. The first key is `event`; the others come in the order of their definition.
 """
 
-from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from calicod.model.decision import EndpointReference, PolicyReference
 from calicod.model.hook import Hook
+from calicod.model.printable import encode_printable
 from calicod.model.verdict import Reason
 
 VERSION = 1
-NANOSECONDS = 1_000_000_000
-
-
-def timestamp(time_ns: int) -> str:
-    """RFC 3339, UTC, microseconds.
-
-    >>> timestamp(1_700_000_000_123_456_789)
-    '2023-11-14T22:13:20.123456Z'
-    """
-    seconds, rest = divmod(time_ns, NANOSECONDS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
 
 
 class Party(msgspec.Struct, frozen=True):
@@ -143,6 +132,26 @@ class PolicyRejected(_Event, frozen=True, kw_only=True, tag="policy.rejected"):
     kept: bool
 
 
+class PolicyTried(_Event, frozen=True, kw_only=True, tag="policy.tried"):
+    """A set of so many files is in force in place of the policy files, until it is confirmed or the time is over."""
+
+    files: int
+    confirm_within_seconds: float
+
+
+class PolicyConfirmed(_Event, frozen=True, kw_only=True, tag="policy.confirmed"):
+    """A set of so many files is to stay: it takes the place of the policy files on the disk too."""
+
+    files: int
+
+
+class PolicyRolledBack(_Event, frozen=True, kw_only=True, tag="policy.rolled-back"):
+    """A set of so many files is in force no longer; or, asked for after it was confirmed, the former one is again."""
+
+    reason: str
+    files: int
+
+
 class EndpointUp(_Event, frozen=True, kw_only=True, tag="endpoint.up"):
     """An endpoint of this node has an interface now, and is judged."""
 
@@ -242,6 +251,9 @@ Event = (
     ConnectionEvent
     | PolicyApplied
     | PolicyRejected
+    | PolicyTried
+    | PolicyConfirmed
+    | PolicyRolledBack
     | EndpointUp
     | EndpointDown
     | QueueDropped
@@ -265,14 +277,6 @@ def encode(event: Event) -> bytes:
     return encode_printable(event) + b"\n"
 
 
-def encode_printable(value: object) -> bytes:
-    """JSON. Text that is not Unicode (a file name of other bytes) is shown with backslashes."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return msgspec.json.encode(_printable(msgspec.to_builtins(value)))
-
-
 def decode(line: bytes) -> Event:
     """The inverse of `encode`. Raises msgspec.DecodeError, also for events of a later version."""
     return _DECODER.decode(line)
@@ -285,15 +289,3 @@ def name_of(event: Event) -> str:
     'daemon.recovered'
     """
     return str(event.__struct_config__.tag)
-
-
-def _printable(value: object) -> object:
-    match value:
-        case str():
-            return value.encode("utf-8", "backslashreplace").decode()
-        case dict():
-            return {_printable(k): _printable(v) for k, v in value.items()}
-        case list() | tuple():
-            return [_printable(v) for v in value]
-        case _:
-            return value

@@ -21,9 +21,9 @@ from calicod.model.event import (
     Party,
     RuleLogged,
     encode,
-    timestamp,
 )
 from calicod.model.hook import Hook
+from calicod.model.moment import timestamp
 from calicod.model.network import Network, format_address
 from calicod.model.protocol import protocol_name
 from calicod.model.verdict import Reason, Verdict

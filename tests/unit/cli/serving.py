@@ -1,5 +1,6 @@
 """A control socket that answers as it is told, in threads of its own."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ def serving(path: Path, answers: Mapping[str, object], status: str = "200 OK") -
                 while True:
                     client, _ = listener.accept()
                     with client:
-                        method, target, *_ = (client.recv(4096).decode() or "- -").split()
+                        method, target, *_ = (received(client) or "- -").split()
                         asked.append(f"{method} {target}")
                         held = answers.get(target.partition("?")[0])
                         body = held if isinstance(held, bytes) else msgspec.json.encode(held)
@@ -36,3 +37,14 @@ def serving(path: Path, answers: Mapping[str, object], status: str = "200 OK") -
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join(5)
+
+
+def received(client: socket.socket) -> str:
+    """The head of a request; its body is read too."""
+    data = client.recv(1 << 16)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"Content-Length: (\d+)", head)
+    missing = (int(length[1]) if length else 0) - len(body)
+    while missing > 0:
+        missing -= len(client.recv(missing))
+    return head.decode()

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from calicod.cli import client as module
 from calicod.cli.client import DEFAULT_SOCKET, Unreachable, asked, request, socket_option, stream
+from calicod.errors import CalicodError
 from tests.unit.cli.serving import serving
 
 
@@ -130,3 +131,26 @@ def test_a_user_who_may_not_connect_is_told_how_he_could(path, monkeypatch):
 
     assert f"not permitted for {os.geteuid()}" in str(failure(path))
     assert failure(path).hint == "run this as root, or join the group `calicod`"
+
+
+def test_a_change_that_is_for_root_alone_is_told_with_exit_code_4(path):
+    with serving(path, {}, status="403 Forbidden"), pytest.raises(CalicodError) as caught:
+        request(str(path), "/apply", "POST", b"{}")
+
+    assert (caught.value.code, caught.value.exit_code) == ("K056", 4)
+
+
+def test_a_daemon_that_dies_before_it_answers_is_told(path):
+    with socket.socket(socket.AF_UNIX) as dying:
+        dying.bind(str(path))
+        dying.listen()
+
+        def die() -> None:
+            client, _ = dying.accept()
+            client.recv(100)
+            client.close()
+
+        thread = threading.Thread(target=die)
+        thread.start()
+        assert "it stopped answering" in str(failure(path))
+        thread.join()

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from calicod.cli.status import command
-from calicod.daemon.state import Status
+from calicod.daemon.state import Status, TrialState
 from tests.unit.cli.serving import serving
 from tests.unit.daemon.test_state import STATUS
 
@@ -39,6 +39,31 @@ def test_a_daemon_that_is_not_healthy_exits_1_and_says_why(path):
     assert done.exit_code == 1
     for part in ("because: why", "rejected: a.yaml:1:0: R005 no", "note: note", "dropped by the kernel as invalid: 1"):
         assert part in done.output
+
+
+TRIED = TrialState(phase="trial", began="", seconds_left=41.6, files=("/p/a.yaml", "/p/b.yaml"), edited=("/p/c.yaml",))
+STUCK = TrialState(phase="install", began="", seconds_left=None, files=("/p/a.yaml",), trouble="no space")
+
+
+@pytest.mark.parametrize(
+    ("trial", "told"),
+    [
+        (
+            TRIED,
+            [
+                "on trial: a set of 2 files, 42 s left; `calicod confirm` keeps it, else it rolls back",
+                "  changed meanwhile, not in force: /p/c.yaml",
+            ],
+        ),
+        (STUCK, ["a set of 1 files is confirmed, and not among the policy files yet"]),
+    ],
+)
+def test_a_set_on_trial_is_told_with_its_time(path, trial, told):
+    with serving(path, {"/status": msgspec.structs.replace(HEALTHY, trial=trial)}):
+        done = asked(path)
+
+    assert [line for line in told if line in done.output.splitlines()] == told
+    assert done.exit_code == 0
 
 
 def test_json_is_the_whole_answer(path):

@@ -84,8 +84,10 @@ class ControlPlane:
             yield
         finally:
             self.supervisor.stopping.set()
-            answering.cancel()
-            self.result = await asyncio.wait_for(running, PATIENCE)
+            try:
+                self.result = await asyncio.wait_for(running, PATIENCE)
+            finally:
+                answering.cancel()
 
     async def until(self, condition: object) -> None:
         """Until the condition, a function, holds."""

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from calicod.daemon.proposal import Document, Proposal, Session
 from calicod.daemon.state import EndpointState, PolicyState, Status
+from calicod.daemon.trials import STOPPED
 from calicod.ruleset.enforcement import decode
-from tests.unit.daemon.control_plane import ControlPlane, namespace
+from tests.unit.daemon.control_plane import POLICY, ControlPlane, namespace
 
 pytestmark = pytest.mark.netns
 
@@ -86,3 +88,80 @@ def test_a_daemon_that_was_asked_to_stop_says_so(plane):
     status = asyncio.run(ask())
 
     assert (status.healthy, status.state) == (False, "stopping")
+
+
+SET = (Document("a.yaml", POLICY.format(action="Deny")),)
+
+
+def test_a_set_is_looked_at_tried_and_kept_or_not(plane):
+    async def ask() -> list[object]:
+        async with plane.running():
+            answers = plane.supervisor.answers
+            early = await answers.prospect(Proposal(documents=SET))
+            await plane.healthy()
+            seen = await answers.prospect(Proposal(documents=SET, session=Session("192.0.2.9", 1, "192.0.2.1", 22)))
+            tried = await answers.apply(Proposal(documents=SET, confirm_within=60.0))
+            second = await answers.apply(Proposal(documents=SET, confirm_within=60.0))
+            trial = answers.status().trial
+            return [early, seen, tried, second, trial, await answers.rollback(), await answers.confirm()]
+
+    early, seen, tried, second, trial, back, late = asyncio.run(ask())
+
+    assert early.refusal.code == "K054"
+    assert (seen.resources, seen.endpoints, seen.session) == (2, 1, "unknown")
+    assert seen.files == (str(plane.folder / "p" / "a.yaml"),)
+    assert (tried.done, tried.generation, tried.trial.phase) == ("applied", 2, "trial")
+    assert second.refusal.code == "K050"
+    assert trial.files == seen.files
+    assert (back.done, back.generation, late.refusal.code) == ("rolled-back", 3, "K051")
+
+
+def test_a_set_that_is_wrong_is_told_and_not_tried(plane):
+    async def ask() -> list[object]:
+        async with plane.running():
+            await plane.healthy()
+            answers = plane.supervisor.answers
+            wrong = (Document("a.yaml", POLICY.format(action="Alow")),)
+            strange = (Document("../a.yaml", ""),)
+            return [
+                await answers.prospect(Proposal(documents=wrong)),
+                await answers.apply(Proposal(documents=wrong)),
+                await answers.prospect(Proposal(documents=strange)),
+            ]
+
+    looked, tried, strange = asyncio.run(ask())
+
+    assert [d.name for d in looked.rejected] == [d.name for d in tried.rejected] == ["web"]
+    assert (tried.done, strange.refusal.code) == ("", "K053")
+    assert plane.supervisor.trials.state() is None
+
+
+def test_a_trial_ends_with_the_daemon_and_what_was_before_is_in_force(plane):
+    async def ask() -> None:
+        async with plane.running():
+            await plane.healthy()
+            await plane.supervisor.answers.apply(Proposal(documents=SET, confirm_within=3600.0))
+
+    asyncio.run(ask())
+
+    assert [event["reason"] for event in plane.events("policy.rolled-back")] == [STOPPED]
+    assert plane.installer.steering.generation == 3
+    assert not (plane.folder / "state" / "trial").exists()
+
+
+def test_the_next_boot_has_the_rules_from_before_a_trial(plane):
+    other = (Document("a.yaml", POLICY.format(action="Deny").replace('"*"', "eth0")),)
+
+    async def ask() -> list[object]:
+        async with plane.running():
+            await plane.healthy()
+            supervisor = plane.supervisor
+            before = supervisor.boot._saved
+            await supervisor.answers.apply(Proposal(documents=other, confirm_within=60.0))
+            trying = supervisor.boot._saved
+            await supervisor.answers.confirm()
+            return [before, trying, supervisor.boot._saved]
+
+    before, trying, kept = asyncio.run(ask())
+
+    assert before == trying != kept

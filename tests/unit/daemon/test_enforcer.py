@@ -293,6 +293,17 @@ def test_a_successor_keeps_live_flows_whatever_changed_meanwhile(tmp_path):
     assert not succeed(bench, tmp_path, keep=True).enforce(allowing(81)).rejudged
 
 
+def test_whether_a_policy_would_spare_live_flows_is_known_before(tmp_path):
+    for name in ("k", "j"):
+        (tmp_path / name).mkdir()
+    kept, judged = Bench(tmp_path / "k", keep=True), Bench(tmp_path / "j")
+    for bench in (kept, judged):
+        assert not bench.enforcer.spares(allowing(81))
+        bench.enforce(allowing(80))
+
+    assert (kept.enforcer.spares(allowing(81)), judged.enforcer.spares(allowing(81))) == (True, False)
+
+
 # What was there before
 
 

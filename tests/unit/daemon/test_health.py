@@ -88,3 +88,9 @@ def test_an_interface_that_policy_does_not_reach_is_a_reason():
     unreached = Facts(ready=True, failure="", rejected=(), late=(), unprotected=("interface eth0 belongs to br0",))
 
     assert reasons(unreached) == ("interface eth0 belongs to br0",)
+
+
+def test_a_set_that_is_not_among_the_policy_files_yet_is_a_reason():
+    stuck = Facts(ready=True, failure="", rejected=(), late=(), uninstalled="the applied set cannot be written")
+
+    assert reasons(stuck) == ("the applied set cannot be written",)

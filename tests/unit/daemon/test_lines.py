@@ -6,8 +6,9 @@ import pytest
 from calicod.daemon.directory import Directory
 from calicod.daemon.lines import Lines, Moment
 from calicod.daemon.templates import Route, build
-from calicod.model.event import decode, timestamp
+from calicod.model.event import decode
 from calicod.model.hook import Hook
+from calicod.model.moment import timestamp
 from tests.unit.daemon.telling import CLIENT, SERVER, T0, allow, known, packed, rule
 
 TEMPLATE = build(1, allow(), Route(Hook.FORWARD, "eth0", "cali1", 6), Directory())

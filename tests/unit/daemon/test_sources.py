@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from calicod.daemon.sources import Reading, Sources, rejections
+from calicod.daemon.sources import Instead, Reading, Sources, rejections
+from calicod.datastore.files import Text
 from calicod.datastore.lastgood import LastGood
 from calicod.resources.load import load
 from tests.unit.datastore.texts import tier
@@ -144,3 +145,50 @@ def test_what_another_version_left_as_good_is_not_in_force_if_this_one_cannot_en
     reading = sources(folder).read()
 
     assert (names(reading), reading.resources, reading.kept) == ([], 0, ())
+
+
+HELD = (Text("/p/b.yaml", POLICY.format(name="held", action="Deny").encode()),)
+
+
+def test_what_is_held_is_read_in_place_of_the_files(folder):
+    write(folder, "Allow")
+    source = sources(folder)
+    before = source.read()
+    source.held = Instead(HELD)
+    assert names(source.read()) == ["held"]
+    source.held = None
+
+    assert source.read().ruleset == before.ruleset
+
+
+def test_what_is_held_leaves_last_good_versions_of_the_files_alone(folder):
+    source = sources(folder)
+    write(folder, "Allow")
+    source.read()
+    write(folder, "Alow")
+    source.held = Instead(HELD)
+    source.read()
+    source.held = None
+
+    assert names(source.read()) == ["web"]
+
+
+def test_what_is_held_has_last_good_versions_of_its_own(folder):
+    source = sources(folder)
+    write(folder, "Allow")
+    source.read()
+    broken = (Text(str(folder / "p" / "a.yaml"), POLICY.format(name="web", action="Alow").encode()),)
+    state = source.last_good.content()
+    source.held = Instead(broken, state)
+
+    assert names(source.read()) == ["web"]
+
+
+def test_a_proposal_is_compiled_and_changes_nothing(folder):
+    write(folder, "Allow")
+    source = sources(folder)
+    before = source.read()
+
+    assert names(source.propose(HELD)) == ["held"]
+    assert len(source.propose((Text("/p/b.yaml", b"kind: ["),)).rejected) == 1
+    assert source.read().ruleset == before.ruleset

@@ -9,6 +9,7 @@ from calicod.daemon.state import (
     QueueState,
     Reloaded,
     Status,
+    TrialState,
     WorkerState,
 )
 from calicod.errors import Diagnostic
@@ -85,10 +86,11 @@ FLOW = LiveFlow(
     bytes_to_src=300,
     flow_id="8b4d8ace18cd8f95",
 )
+TRIAL = TrialState(phase="trial", began="2026-09-21T14:15:00.000000Z", seconds_left=42.0, files=("/p/a.yaml",))
+RELOADED = Reloaded(revision=1, generation=2, rejected=(WRONG,))
+TRYING = msgspec.structs.replace(STATUS, trial=TRIAL)
 
 
-@pytest.mark.parametrize(
-    "state", [STATUS, ENDPOINT, POLICY, FLOW, Reloaded(revision=1, generation=2, rejected=(WRONG,))]
-)
+@pytest.mark.parametrize("state", [STATUS, TRYING, ENDPOINT, POLICY, FLOW, RELOADED])
 def test_what_the_daemon_says_of_itself_is_the_same_after_its_way_through_json(state):
     assert msgspec.json.decode(msgspec.json.encode(state), type=type(state)) == state

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from calicod.datastore.files import Files, fingerprint, read, watch
+from calicod.datastore.files import Files, fingerprint, gather, read, read_texts, watch
 from calicod.resources.document import MAX_TEXT
 from tests.unit.datastore.texts import codes, names, tier
 
@@ -178,3 +178,14 @@ def test_a_file_that_moved_is_told_under_its_new_name(tmp_path):
     (tmp_path / "a.yaml").rename(tmp_path / "b.yaml")
 
     assert store.read().diagnostics[0].file == str(tmp_path / "b.yaml")
+
+
+def test_what_is_gathered_can_be_read_again_as_texts(tmp_path):
+    (tmp_path / "a.yaml").write_text(tier("a", 1))
+    (tmp_path / "b.yaml").write_bytes(b"\xff")
+    texts, loaded = gather([tmp_path, tmp_path / "none.yaml"])
+
+    held = {"a.yaml": tier("a", 1).encode(), "b.yaml": b"\xff"}
+    assert {Path(text.path).name: text.content for text in texts} == held
+    assert (names(loaded), codes(loaded)) == (["a"], ["Y002", "Y019"])
+    assert (names(read_texts(texts)), codes(read_texts(texts))) == (["a"], ["Y002"])

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from calicod.datastore.files import read
-from calicod.datastore.lastgood import LastGood, Merged, decoded, encoded
+from calicod.datastore.lastgood import LastGood, Merged, beside, decoded, encoded
 from calicod.resources.load import Loaded, load, together
 from tests.unit.datastore.texts import tier
 
@@ -113,3 +113,39 @@ def test_what_is_encoded_is_decoded_to_the_same():
 def test_what_is_no_state_of_ours_is_refused(content):
     with pytest.raises(ValueError, match=r"not a state|does not fit"):
         decoded(content)
+
+
+def test_a_former_state_can_be_put_back(state):
+    store = LastGood(state)
+    store.merge(texts(a=tier("a", 1)))
+    former = store.content()
+    store.merge(texts(b=tier("b", 1)))
+    store.recall(former)
+
+    assert orders(store.merge(texts(a=tier("a", "much")))) == {"a": 1}
+    assert orders(LastGood(state).merge(texts(a=tier("a", "much")))) == {"a": 1}
+
+
+def test_the_state_is_given_as_it_is_on_the_disk_before_anything_is_merged(state):
+    LastGood(state).merge(texts(a=tier("a", 1)))
+
+    assert [resource.metadata.name for resource in decoded(LastGood(state).content())] == ["a"]
+    assert LastGood(state / "nothing").content() == b""
+
+
+def test_no_state_is_one_too(state):
+    store = LastGood(state)
+    store.merge(texts(a=tier("a", 1)))
+    store.recall(b"")
+
+    assert orders(store.merge(texts(a=tier("a", "much")))) == {}
+
+
+def test_last_good_versions_of_another_state_stand_in_beside_it(state):
+    store = LastGood(state)
+    store.merge(texts(a=tier("a", 1)))
+    merged = beside(store.content(), texts(a=tier("a", "much"), b=tier("b", 2)))
+
+    assert orders(merged) == {"a": 1, "b": 2}
+    assert orders(beside(b"", texts(a=tier("a", "much")))) == {}
+    assert orders(store.merge(texts(a=tier("a", "much")))) == {"a": 1}

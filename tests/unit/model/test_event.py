@@ -3,17 +3,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from calicod.model.event import (
-    ConnectionEvent,
-    DaemonRecovered,
-    Event,
-    QueueDropped,
-    decode,
-    encode,
-    encode_printable,
-    name_of,
-    timestamp,
-)
+from calicod.model.event import ConnectionEvent, DaemonRecovered, Event, QueueDropped, decode, encode, name_of
 
 KINDS = get_args(Event)
 
@@ -60,21 +50,3 @@ def test_connections_carry_the_same_fields_in_the_same_order():
 
     assert len(set(shared)) == 1
     assert shared[0][-2:] == ("count", "flow_id")
-
-
-@pytest.mark.parametrize(
-    ("time_ns", "text"),
-    [
-        (0, "1970-01-01T00:00:00.000000Z"),
-        (999, "1970-01-01T00:00:00.000000Z"),
-        (1_700_000_000_000_001_999, "2023-11-14T22:13:20.000001Z"),
-    ],
-)
-def test_time_is_utc_in_microseconds_cut_off(time_ns, text):
-    assert timestamp(time_ns) == text
-
-
-def test_text_that_is_not_unicode_is_shown_with_backslashes_wherever_it_stands():
-    value = {"a\udcff": ["b\udcff", ("c\udcff", 1, None)]}
-
-    assert msgspec.json.decode(encode_printable(value)) == {"a\\udcff": ["b\\udcff", ["c\\udcff", 1, None]]}
