@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 
 from calicod.engine.cluster import Cluster, join
-from calicod.engine.flat import Flat, flatten
+from calicod.engine.flat import flatten
+from calicod.engine.memory import MAX_WAYS, Memory
 from calicod.engine.path import EXEMPT_VERDICTS, NOT_JUDGED, Path, Stage, exempt, exempted, suspects
-from calicod.engine.pending import enforced_only, foretold, has_staged, is_told
+from calicod.engine.pending import asks, enforced_only, foretold, has_staged
 from calicod.engine.result import DOWN, Result, combine
+from calicod.engine.runner import Run, runner, twins
 from calicod.engine.way import Leg, Way, at, paths_of, up_to
 from calicod.fields.bounded import Bounded
-from calicod.fields.field import Index
 from calicod.fields.sets import Sets
-from calicod.fields.table import FIELDS
 from calicod.model.decision import Decision
 from calicod.model.hook import Direction, Hook
 from calicod.model.interface import Interface
@@ -26,30 +26,8 @@ from calicod.packet.value import Packet
 from calicod.ruleset.program import RuleSet
 from calicod.ruleset.topology import resolve
 
-Run = Callable[[Packet], Result]
-"""One stage."""
 Decide = Callable[[Packet], Decision]
 """One path, or several in turn."""
-MAX_CLASSES = 65536
-"""Combinations of classes that one engine remembers: 16 MB."""
-MAX_WAYS = 16384
-"""Results and Decisions, each, that one engine remembers: 15 MB."""
-
-
-class Memory:
-    """What one engine remembers of the packets that it judged. Numbers of runners and judges keep their keys apart.
-
-    `results` by classes, one for each field that the runner's rules use; `ways` by the entries taken. `made` by the
-    identities of results, `joined` and `foretold` by those of decisions: these are kept with them, so no id is used
-    again.
-    """
-
-    def __init__(self) -> None:
-        self.results: Bounded[tuple[int, ...], Result] = Bounded(MAX_CLASSES)
-        self.ways: Bounded[tuple[int, tuple[int, ...]], Result] = Bounded(MAX_WAYS)
-        self.made: Bounded[tuple[int, ...], tuple[Decision, tuple[Result, ...]]] = Bounded(MAX_WAYS)
-        self.joined: Bounded[tuple[int, int], tuple[Decision, Decision, Decision]] = Bounded(MAX_WAYS)
-        self.foretold: Bounded[tuple[int, int], tuple[Decision, Decision, Decision]] = Bounded(MAX_WAYS)
 
 
 class Side:
@@ -61,12 +39,19 @@ class Side:
     def __init__(self, enforced: Decide, staged: tuple[Path, ...], make: Callable[[], Decide]) -> None:
         self.enforced = enforced
         self.staged = staged
+        self._suspects = frozenset.intersection(*map(suspects, staged)) if staged else frozenset[int]()
         self._make = make
 
     @cached_property
     def would(self) -> Decide:
         """The judge of the pending evaluation."""
         return self._make()
+
+    def asks(self, packet: Packet, ruleset: RuleSet) -> bool:
+        """A path with staged policies asks policy about the packet."""
+        if not packet.fragment and packet.protocol not in self._suspects:
+            return bool(self.staged)
+        return asks(ruleset, self.staged, packet)
 
 
 class BitmapEngine:
@@ -85,9 +70,12 @@ class BitmapEngine:
         # by id(): an Enum's own hash is a Python function, and its members are there for ever
         self._at: Bounded[tuple[int, str, str], Decide] = Bounded(MAX_WAYS)
         self._up_to: Bounded[tuple[int, str, str], Decide] = Bounded(MAX_WAYS)
-        self._runners: dict[tuple[int, Direction, bool], Run] = {}
-        self._clusters: tuple[Cluster, Cluster] | None = None
+        self._has_staged = any(policy.staged for policy in ruleset.policies)
+        self._runners: dict[tuple[int, Direction], tuple[Run, Run]] = {}
         self._known: dict[int, Side] = {}
+        self._leaving: dict[bytes, Side] = {}
+        self._arriving: dict[bytes, Side] = {}
+        self._nobody = Side(lambda _: NOT_JUDGED, (), lambda: lambda _: NOT_JUDGED)
         self._judges = 0
 
     def decide(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
@@ -116,21 +104,48 @@ class BitmapEngine:
 
     def decide_cluster(self, packet: Packet) -> Decision:
         """The decision of the whole cluster: out of the source's endpoint, then into the destination's."""
-        if self._clusters is None:
-            whole = Cluster(self.ruleset)
-            self._clusters = whole if self.enforced is self.ruleset else Cluster(self.enforced), whole
-        cluster, whole = self._clusters
-        leaving, arriving = cluster.ways(packet)
-        first = self._known.get(id(leaving)) or self._know(leaving, whole.ways(packet)[0])
-        second = self._known.get(id(arriving)) or self._know(arriving, whole.ways(packet)[1])
-        decision = self._join(first.enforced(packet), second.enforced(packet))
+        if packet.src == packet.dst:
+            return NOT_JUDGED
+        first = self._leaving.get(packet.src) or self._leave(packet.src)
+        second = self._arriving.get(packet.dst) or self._arrive(packet.dst)
+        decision = first.enforced(packet)
+        if decision.verdict is Verdict.ACCEPT:
+            decision = self._join(decision, second.enforced(packet))
         if not (first.staged or second.staged):
             return decision
-        would = self._join(first.would(packet), second.would(packet))
-        return self._foretell(decision, would, (*first.staged, *second.staged), packet)
+        would = first.would(packet)
+        if would.verdict is Verdict.ACCEPT:
+            would = self._join(would, second.would(packet))
+        told = would.verdict is not decision.verdict or any(side.asks(packet, self.ruleset) for side in (first, second))
+        return self._foretell(decision, would) if told else decision
+
+    @cached_property
+    def _clusters(self) -> tuple[Cluster, Cluster]:
+        """The ways as they are, and as they would be if staged policies were enforced."""
+        whole = Cluster(self.ruleset)
+        return whole if self.enforced is self.ruleset else Cluster(self.enforced), whole
+
+    def _leave(self, address: bytes) -> Side:
+        """Out of an endpoint; what is remembered are its own addresses, not those that somebody sends."""
+        cluster, whole = self._clusters
+        if address not in cluster.leaving:
+            return self._nobody
+        side = self._leaving[address] = self._know(cluster.leaving[address], whole.leaving[address])
+        return side
+
+    def _arrive(self, address: bytes) -> Side:
+        """Into an endpoint, as above."""
+        cluster, whole = self._clusters
+        if address not in cluster.arriving:
+            return self._nobody
+        side = self._arriving[address] = self._know(cluster.arriving[address], whole.arriving[address])
+        return side
 
     def _know(self, way: Way, would: Way) -> Side:
-        side = self._known[id(way)] = self._side(way, would)  # ways live as long as the Cluster that holds them
+        """One for all addresses of an endpoint."""
+        side = self._known.get(id(way))  # ways live as long as the Cluster that holds them
+        if side is None:
+            side = self._known[id(way)] = self._side(way, would)
         return side
 
     def _join(self, first: Decision, second: Decision) -> Decision:
@@ -138,9 +153,7 @@ class BitmapEngine:
         found = self._memory.joined.get(key) or self._memory.joined.keep(key, (join(first, second), first, second))
         return found[0]
 
-    def _foretell(self, decision: Decision, would: Decision, staged: tuple[Path, ...], packet: Packet) -> Decision:
-        if not is_told(self.ruleset, staged, packet, (decision.verdict, would.verdict)):
-            return decision
+    def _foretell(self, decision: Decision, would: Decision) -> Decision:
         key, memory = (id(decision), id(would)), self._memory.foretold
         found = memory.get(key) or memory.keep(key, (foretold(decision, would), decision, would))
         return found[0]
@@ -150,11 +163,17 @@ class BitmapEngine:
         return Side(self._judge_way(way, pending=False), staged, partial(self._judge_way, would, pending=True))
 
     def _in_full(self, side: Side) -> Decide:
-        enforced, staged = side.enforced, side.staged
-        if not staged:
+        enforced, ruleset, asks_policy = side.enforced, self.ruleset, side.asks
+        if not side.staged:
             return enforced
         would = side.would
-        return lambda packet: self._foretell(enforced(packet), would(packet), staged, packet)
+
+        def decide(packet: Packet) -> Decision:
+            decision, foreseen = enforced(packet), would(packet)
+            told = foreseen.verdict is not decision.verdict or asks_policy(packet, ruleset)
+            return self._foretell(decision, foreseen) if told else decision
+
+        return decide
 
     def _judge_way(self, way: Way, *, pending: bool) -> Decide:
         first, *others = [self._judge_leg(leg, pending=pending) for leg in way]
@@ -203,12 +222,16 @@ class BitmapEngine:
     def _run_of(self, stage: Stage, *, pending: bool) -> Run:
         if not stage.active:
             return lambda _: DOWN
-        key = (stage.program, stage.direction, pending)
+        key = (stage.program, stage.direction)
         if key not in self._runners:
-            program = self.ruleset.programs[stage.program]
-            flat = flatten(self.ruleset, program, stage.direction, pending=pending)
-            self._runners[key] = runner(len(self._runners), flat, self.sets, self._memory)
-        return self._runners[key]
+            program, number = self.ruleset.programs[stage.program], len(self._runners)
+            flat = flatten(self.ruleset, program, stage.direction, pending=self._has_staged)
+            if self._has_staged:
+                self._runners[key] = twins(number, flat, self.sets, self._memory)
+            else:
+                run = runner(number, flat, self.sets, self._memory)
+                self._runners[key] = run, run
+        return self._runners[key][pending]
 
 
 def judge(number: int, path: Path, ruleset: RuleSet, runs: list[Run], memory: Memory) -> Decide:
@@ -249,48 +272,3 @@ def judge(number: int, path: Path, ruleset: RuleSet, runs: list[Run], memory: Me
         return found[0] if found is not None else make(both, result, last)
 
     return decide
-
-
-def runner(number: int, flat: Flat, sets: Sets, memory: Memory) -> Run:
-    """The function that runs one program in one direction: the first terminal rule after the Logs and Passes before it.
-
-    A packet is known by its classes, one for each field that the rules use; what comes of them is remembered, so the
-    bits are intersected once for each combination of classes. There may be more combinations than can be kept.
-    """
-    indexes: list[Index] = [index for index in (field.index(flat.rules, sets) for field in FIELDS) if index is not None]
-    key, known, ways = key_of(number, [index.classify for index in indexes]), memory.results, memory.ways
-
-    def run(packet: Packet) -> Result:
-        classes = key(packet)
-        result = known.get(classes)
-        return result if result is not None else known.keep(classes, work_out(classes))
-
-    def work_out(classes: tuple[int, ...]) -> Result:
-        bits = (1 << len(flat.rules)) - 1
-        for index, of_field in zip(indexes, classes[1:], strict=True):
-            bits &= index.mask(of_field)
-        way = (number, flat.way(bits))
-        result = ways.get(way)
-        return result if result is not None else ways.keep(way, flat.result(way[1]))
-
-    return run
-
-
-def key_of(number: int, classify: list[Callable[[Packet], int]]) -> Callable[[Packet], tuple[int, ...]]:
-    """The function that puts together the number and the classes of a packet.
-
-    Written out for as many fields as most programs use: it takes half the time of the last, general one.
-    """
-    match classify:
-        case []:
-            return lambda _: (number,)
-        case [a]:
-            return lambda p: (number, a(p))
-        case [a, b]:
-            return lambda p: (number, a(p), b(p))
-        case [a, b, c]:
-            return lambda p: (number, a(p), b(p), c(p))
-        case [a, b, c, d]:
-            return lambda p: (number, a(p), b(p), c(p), d(p))
-        case _:
-            return lambda p: (number, *[f(p) for f in classify])

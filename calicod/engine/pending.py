@@ -50,7 +50,12 @@ def is_told(ruleset: RuleSet, staged: Iterable[Path], packet: Packet, verdicts: 
 
     The latter is a fragment in a phase that has staged policies alone.
     """
-    return verdicts[0] is not verdicts[1] or any(exempt(path, packet, ruleset) is None for path in staged)
+    return verdicts[0] is not verdicts[1] or asks(ruleset, staged, packet)
+
+
+def asks(ruleset: RuleSet, staged: Iterable[Path], packet: Packet) -> bool:
+    """One of the paths asks policy about the packet."""
+    return any(exempt(path, packet, ruleset) is None for path in staged)
 
 
 def enforced_only(ruleset: RuleSet) -> RuleSet:

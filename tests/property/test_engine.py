@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calicod.compiler.compile import compile
-from calicod.engine import bitmap
+from calicod.engine import bitmap, memory
 from calicod.engine.bitmap import BitmapEngine
 from calicod.engine.linear import LinearEngine
 from calicod.fields import field, sets
@@ -68,7 +68,8 @@ def test_both_engines_decide_alike_on_what_the_compiler_makes(resources, data):
 def test_forgetting_changes_no_decision_and_an_identity_always_means_the_same(world, again):
     """What is remembered is cut down to two things of each kind."""
     with (
-        patch.object(bitmap, "MAX_CLASSES", 2),
+        patch.object(memory, "MAX_CLASSES", 2),
+        patch.object(memory, "MAX_WAYS", 2),
         patch.object(bitmap, "MAX_WAYS", 2),
         patch.object(field, "MAX_MASKS", 2),
         patch.object(sets, "MAX_ADDRESSES", 2),

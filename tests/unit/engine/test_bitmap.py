@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from calicod.engine import bitmap
-from calicod.engine.bitmap import BitmapEngine, key_of
+from calicod.engine import bitmap, memory
+from calicod.engine.bitmap import BitmapEngine
 from calicod.engine.linear import LinearEngine
 from calicod.model.hook import Hook
 from calicod.model.protocol import TCP
@@ -79,7 +79,8 @@ def test_paths_that_run_one_program_do_not_share_decisions_about_different_endpo
 
 
 def test_a_sender_who_tries_everything_fills_no_memory_beyond_its_limit(monkeypatch):
-    monkeypatch.setattr(bitmap, "MAX_CLASSES", 16)
+    monkeypatch.setattr(memory, "MAX_CLASSES", 16)
+    monkeypatch.setattr(memory, "MAX_WAYS", 16)
     monkeypatch.setattr(bitmap, "MAX_WAYS", 16)
     engine = BitmapEngine(RULES, INTERFACES)
     for port in range(500):
@@ -88,10 +89,11 @@ def test_a_sender_who_tries_everything_fills_no_memory_beyond_its_limit(monkeypa
             engine.decide_cluster(tcp(port * 131, source))
         engine.decide(tcp(port), Hook.FORWARD, "eth0", f"cali{port}")
         engine.decide_way(tcp(port), Hook.FORWARD, "eth0", f"cali{port}")
-    memory = engine._memory
-    bounded = (memory.results, memory.ways, memory.made, memory.joined, engine._at, engine._up_to)
+    kept = engine._memory
+    bounded = (kept.results, kept.ways, kept.made, kept.joined, engine._at, engine._up_to)
 
-    assert all(len(kept) <= 16 for kept in bounded)
+    assert all(len(known) <= 16 for known in bounded)
+    assert len(engine._leaving) + len(engine._arriving) <= 4
 
 
 def test_a_packet_of_known_classes_is_one_entry_however_many_are_sent():
@@ -104,7 +106,8 @@ def test_a_packet_of_known_classes_is_one_entry_however_many_are_sent():
 
 
 def test_an_identity_is_not_used_again_while_somebody_may_know_it(monkeypatch):
-    monkeypatch.setattr(bitmap, "MAX_CLASSES", 1)
+    monkeypatch.setattr(memory, "MAX_CLASSES", 1)
+    monkeypatch.setattr(memory, "MAX_WAYS", 1)
     monkeypatch.setattr(bitmap, "MAX_WAYS", 1)
     engine = BitmapEngine(RULES, INTERFACES)
     held = {}
@@ -125,13 +128,6 @@ def test_a_program_without_rules_has_no_fields_to_look_at():
     engine = BitmapEngine(ruleset(), INTERFACES)
 
     assert engine.decide(tcp(80), *TO_W) == LinearEngine(ruleset(), INTERFACES).decide(tcp(80), *TO_W)
-
-
-@pytest.mark.parametrize("count", range(8))
-def test_a_key_has_the_runners_number_and_a_class_for_each_field(count):
-    fields = [lambda _, n=n: n * n for n in range(count)]
-
-    assert key_of(7, fields)(tcp(80)) == (7, *[n * n for n in range(count)])
 
 
 def test_importing_the_engine_brings_neither_scapy_nor_pyroute2():

@@ -81,8 +81,19 @@ def test_as_if_enforced_staged_policies_have_entries_and_the_first_policy_is_tol
     rules = ruleset(Tier("sec", staged, policy(rule("Allow"), name="a")))
     found = flatten(rules, rules.programs[0], Direction.INGRESS, pending=True)
 
-    assert [p.name for p in found.policies[:3]] == ["s", "a", "s"]
-    assert found.result((2,)).hits == ("default|sgnp:s|deny|-1",)
+    assert [p.name for p in found.policies[:4]] == ["s", "a", "a", "s"]
+    assert (found.enforced, found.pending) == (0b10110, 0b11011)
+    assert found.result((2,)).hits == ("default|gnp:a|deny|-1",)
+    assert found.result((3,)).hits == ("default|sgnp:s|deny|-1",)
+
+
+def test_a_tier_of_staged_policies_alone_has_no_end_that_counts():
+    staged = policy(rule("Deny"), name="s", kind="StagedGlobalNetworkPolicy", staged=True)
+    rules = ruleset(Tier("sec", staged), profile(rule("Allow")))
+    found = flatten(rules, rules.programs[0], Direction.INGRESS, pending=True)
+
+    assert (found.enforced, found.pending) == (0b1100, 0b1111)
+    assert flatten(rules, rules.programs[0], Direction.INGRESS).policies[0].name != "s"
 
 
 def test_an_open_ended_program_leaves_undecided_what_nobody_decides():
