@@ -32,6 +32,7 @@ from calicod.daemon.kernel import our_queues
 from calicod.daemon.notify import ALIVE, READY, STOPPING, notify, watchdog_seconds
 from calicod.daemon.patrol import Patrol
 from calicod.daemon.reporter import Reporter
+from calicod.daemon.reroutes import Reroutes
 from calicod.daemon.resets import Resets
 from calicod.daemon.settings import Settings
 from calicod.daemon.sources import Reading, Sources, rejections
@@ -106,6 +107,7 @@ class Supervisor:
         self.patrol = Patrol(self.guard, self.enforcer, plain, self.reporter.emit)
         self.connections = conntrack.Events(began=settings.marks.failsafe())
         self.links = links.Watcher()
+        self.reroutes = Reroutes(settings.marks)
         self.files = self.sources.files.changes()
         self.trials = Trials(self.sources, settings.state_directory, self.reload, self.reporter.emit)
         self.health = Health()
@@ -126,7 +128,8 @@ class Supervisor:
         self.notices = list(dict.fromkeys([*self.notices, *await control.start()]))
         self.changes.ask(reread=True)
         asyncio.get_running_loop().call_later(SOURCES_SECONDS, self._fall_back)
-        jobs = (self._reconcile(), self._tick(), self._watch_files(), self._live(), self.trials.watch())
+        watches = (self._watch_files(), self.trials.watch(), self.reroutes.run())
+        jobs = (self._reconcile(), self._tick(), self._live(), *watches)
         tasks = [asyncio.create_task(job) for job in jobs]
         ended = asyncio.create_task(self.stopping.wait())
         await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -314,6 +317,7 @@ class Supervisor:
         present = await asyncio.to_thread(links.links)
         interfaces = tuple(link.interface for link in present)
         self.reporter.direct(reading.ruleset, interfaces)
+        self.reroutes.learn(reading.ruleset)
         outcome = await self.enforcer.enforce(reading.ruleset, interfaces)
         await self._look_around(reading, present)
         self._begin()

@@ -1,12 +1,14 @@
 """`established: keep`: what becomes of live flows when policy changes, while new ones meet the new policy."""
 
 import contextlib
+import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.kernel import needs_kernel
-from tests.netns.node import FAMILIES, UdpFlow, node, ping, tcp
+from tests.netns.node import FAMILIES, UdpFlow, address, node, ping, tcp
 from tests.netns.running import Running, running_in
 from tests.netns.test_daemon import ALLOW, DENY, endpoints, flows, switch
 
@@ -63,3 +65,37 @@ def test_live_flows_outlive_a_deny_that_new_ones_meet_at_once(keeping: Running, 
 
     assert (after.generation, after.revision > before.revision) == (before.generation, True)
     assert len(keeping.events("connection.cut")) == cut
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_flow_whose_address_is_routed_to_another_workload_is_judged_there(keeping: Running, family: int) -> None:
+    """w1 may be called, w2 may not; w2 takes w1's address as its own. Policy does not change, and spares live flows."""
+    router = keeping.router
+    closed = switch(DENY).replace("name: switch", "name: closed").replace("order: 1", "order: 0")
+    keeping.write(switch=switch(ALLOW), closed=closed.replace("all()", "name == 'w2'"))
+    keeping.reload()
+    target = address("w1", family)
+    prefix = f"{target}/{32 if family == 4 else 128}"
+    ip = ("ip", "-4" if family == 4 else "-6")
+    router.world.address(router.space("w2"), "lo", prefix)
+    router.world.run(router.space("w2"), "ip", "link", "set", "lo", "up")
+    try:
+        with UdpFlow(router, "ext", "w1", family, 5250) as flow, UdpFlow(router, "ext", "w1", family, 5251) as other:
+            assert flow.trips(1)
+            with router.world.socket(router.space("w2"), FAMILIES[family], socket.SOCK_DGRAM) as usurper:
+                usurper.bind(("::" if family == 6 else "", 5250))
+                usurper.settimeout(0.3)
+                told = len(keeping.events("connection.denied"))
+                via = ("via", address("w2", family), "dev", "cali2")
+                router.world.run(router.name, *ip, "route", "add", prefix, *via)
+                time.sleep(0.5)
+                flow.client.send(b"for w1 alone")
+                with pytest.raises(TimeoutError):
+                    usurper.recv(100)
+            assert keeping.told("connection.denied", told + 1)[-1]["out_interface"] == "cali2"
+            router.world.run(router.name, *ip, "route", "del", prefix, *via)
+            assert other.trips(1)
+    finally:
+        router.world.run(router.name, *ip, "route", "flush", prefix)
+        router.world.run(router.space("w2"), "ip", "address", "del", prefix, "dev", "lo")
+        (keeping.policies / "closed.yaml").unlink()
