@@ -42,6 +42,7 @@ def steer(ruleset: RuleSet, interfaces: Iterable[Interface], previous: Steering 
         wildcard_host=wildcard is not None,
         wildcard_forward=wildcard is not None and judges_forwarded(wildcard),
         loopback=ids[apart.get(LOOPBACK, "")] if LOOPBACK in judges else None,
+        loopback_untracked=LOOPBACK in judges and judges_untracked(ruleset.hosts[judges[LOOPBACK]]),
         workload_prefixes=settings.workload_prefixes,
         forwarding_workloads=tuple(ForwardingWorkload(w, ids[w], granted[w]) for w in granted),
         failsafe_inbound=failsafe_ports(settings.failsafe_inbound),
@@ -54,12 +55,26 @@ def nic(ruleset: RuleSet, name: str, number: int, judge: int | None, local: int)
     """A host interface and what the host endpoint that judges it, if there is one, has policy for."""
     if judge is None:
         return Nic(name, number, managed=False)
-    return Nic(name, number, managed=True, local_id=local, forward=judges_forwarded(ruleset.hosts[judge]))
+    host = ruleset.hosts[judge]
+    return Nic(
+        name,
+        number,
+        managed=True,
+        local_id=local,
+        forward=judges_forwarded(host),
+        untracked_in=host.untracked_ingress != NO_PROGRAM,
+        untracked_out=host.untracked_egress != NO_PROGRAM,
+    )
 
 
 def judges_forwarded(host: LocalEndpoint) -> bool:
     """The host endpoint has policy that applies on forward."""
     return (host.forward_ingress, host.forward_egress) != (NO_PROGRAM, NO_PROGRAM)
+
+
+def judges_untracked(host: LocalEndpoint) -> bool:
+    """The host endpoint has policy before connection tracking."""
+    return (host.untracked_ingress, host.untracked_egress) != (NO_PROGRAM, NO_PROGRAM)
 
 
 def judging(ruleset: RuleSet, topology: Topology, names: Iterable[str]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from calicod.daemon.flows import UNKNOWN, Ends, FlowNames, icmp_ends
 from calicod.daemon.folding import Folding, LogRate
 from calicod.daemon.history import History
 from calicod.daemon.lines import Lines, Moment
+from calicod.daemon.places import EARLY
 from calicod.daemon.templates import LogRule, Route, Template
 from calicod.model.decision import Decision
 from calicod.model.event import Event, EventsLost, PolicyApplied, encode
@@ -121,11 +122,15 @@ class EventLog:
         ends = (r.src, r.dst, r.sport, r.dport, r.protocol)
         if template.icmp:
             ends = icmp_ends(r.src, r.dst, r.icmp_id, r.icmp_type, r.icmp_code, r.protocol)
-        for rule in template.logged:
-            self._log(r, template, rule, ends)
+        early = r.hook in EARLY
+        if early or not r.untracked:  # by its whole way an untracked packet meets again what was told of it in raw
+            for rule in template.logged:
+                self._log(r, template, rule, ends)
         if not template.allow:
             self._refused(r, template, ends)
-        elif not r.quoted:  # a quoted flow that is allowed is no new connection: only its ICMP error passes
+        elif r.untracked and not early:
+            self._fold(ALLOWED, r, template, ends)
+        elif not (early or r.quoted):  # a quoted flow that is allowed is no new connection: only its ICMP error passes
             if template.icmp and r.icmp_type not in TRACKED_ICMP[r.protocol]:
                 self._fold(ALLOWED, r, template, ends)
             else:

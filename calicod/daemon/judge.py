@@ -4,19 +4,19 @@ Law: every packet gets a verdict and a record, whatever it holds. What cannot be
 mode; what the engine fails on gets the verdict of the failure mode. The hot path: nothing is formatted, nothing waits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hashlib import sha256
 from time import monotonic, time_ns
-from types import MappingProxyType
 
 import msgspec
 
 from calicod.daemon.pickup import Pickup
+from calicod.daemon.places import Asks, Places, turned_place
 from calicod.daemon.rejection import Rejection
 from calicod.engine.bitmap import BitmapEngine
-from calicod.intercept.interceptor import HOOKS, Decide
+from calicod.intercept.interceptor import Decide
 from calicod.model.decision import Decision
-from calicod.model.hook import Hook
+from calicod.model.marks import MarkLayout
 from calicod.model.record import Record
 from calicod.model.verdict import Reason, Verdict
 from calicod.packet.ambiguous import LEADING, NEXT_HEADER, is_ambiguous
@@ -25,82 +25,20 @@ from calicod.packet.turn import identifier, is_error, quoted, turned
 from calicod.packet.value import Malformed, Packet
 from calicod.ruleset.enforcement import Enforcement
 
-ACCEPT = Verdict.ACCEPT
+ACCEPT, SPARE = Verdict.ACCEPT, Verdict.SPARE
+RULE = Reason.RULE
 MALFORMED = Decision(verdict=Verdict.DROP, reason=Reason.MALFORMED)
-UNKNOWN = Decision(verdict=Verdict.DROP, reason=Reason.UNKNOWN_INTERFACE)
 FAILED_CLOSED = Decision(verdict=Verdict.DROP, reason=Reason.FAILURE)
 FAILED_OPEN = Decision(verdict=Verdict.ACCEPT, reason=Reason.FAILURE)
 NOTHING = Packet(0, -1, b"", b"")
 """Stands for a packet of which nothing could be read."""
 QUIET = Rejection()
-LOOPBACK = "lo"
 ARRIVING = frozenset({0, 1})
 """Numbers of the hooks behind which this host's own stack reads the packet: PREROUTING, INPUT."""
 MAX_ENCODED = 16384
 """Encoded decisions remembered; all are forgotten when there are more."""
 FAILURE_SECONDS = 1.0
 """The last failure is described at most this often."""
-TURNED_HOOKS: Mapping[Hook, Hook] = MappingProxyType({Hook.INPUT: Hook.OUTPUT, Hook.OUTPUT: Hook.INPUT})
-
-
-class Where(msgspec.Struct, frozen=True):
-    """Where a flow's packet was, as its original direction sees it. Not `known`: an interface has no name here."""
-
-    hook: Hook
-    in_interface: str
-    out_interface: str
-    known: bool
-
-
-class Places(dict[tuple[int, int, int], Where]):
-    """(hook number, incoming, outgoing interface index) to Where; worked out once for each."""
-
-    def __init__(self, names: Mapping[int, str], *, reply: bool) -> None:
-        super().__init__()
-        self._names = names
-        self._reply = reply
-
-    def __missing__(self, key: tuple[int, int, int]) -> Where:
-        number, indev, outdev = key
-        hook = HOOKS.get(number, Hook.INPUT)
-        known = number in HOOKS and all(not index or index in self._names for index in (indev, outdev))
-        where = Where(hook, self._name(indev), self._name(outdev), known)
-        self[key] = found = turned_place(where) if self._reply else where
-        return found
-
-    def _name(self, index: int) -> str:
-        return self._names.get(index, f"#{index}") if index else ""
-
-
-class Judges(dict[tuple[int, int, int], Callable[[Packet], Decision]]):
-    """What decides at a place, by the key of `Places`; made ready when its first packet comes."""
-
-    def __init__(self, engine: BitmapEngine) -> None:
-        super().__init__()
-        self._engine = engine
-
-    def learn(self, key: tuple[int, int, int], where: Where) -> Callable[[Packet], Decision]:
-        """Raises what the engine fails with."""
-        known = where.known
-        judge = self._engine.judge_at(where.hook, where.in_interface, where.out_interface) if known else unknown
-        self[key] = judge
-        return judge
-
-
-def unknown(_: Packet) -> Decision:
-    """For packets of an interface without a name."""
-    return UNKNOWN
-
-
-def turned_place(where: Where) -> Where:
-    """Where the original direction of a flow was whose reply is here.
-
-    `lo` is judged in OUTPUT for both directions (design 6): its replies were sent from there too.
-    """
-    if where.hook is Hook.OUTPUT and where.out_interface == LOOPBACK:
-        return where
-    hook = TURNED_HOOKS.get(where.hook, where.hook)
-    return Where(hook, where.out_interface, where.in_interface, where.known)
 
 
 class Totals:
@@ -130,7 +68,7 @@ class Totals:
 
 
 class Judge:
-    """Judges by one enforcement; `note` gets each record. `known`: the packet mark's bit of that name.
+    """Judges by one enforcement; `note` gets each record. `marks`: what the bits of packet marks mean.
 
     `rejection`: which refused packets are answered. `picked`: the bit of TCP that comes up without its SYN; `tell` gets
     what of it is to be turned. `former`: the judge whose place this one takes, which has worked out the IP sets.
@@ -142,7 +80,7 @@ class Judge:
         totals: Totals,
         note: Callable[[Record], None],
         *,
-        known: int,
+        marks: MarkLayout,
         fail_open: bool,
         rejection: Rejection = QUIET,
         picked: int = 0,
@@ -155,7 +93,7 @@ class Judge:
         self.names = {interface.index: interface.name for interface in enforcement.interfaces if interface.index}
         self.totals = totals
         self.note = note
-        self.known = known
+        self.marks = marks
         self.failure = FAILED_OPEN if fail_open else FAILED_CLOSED
         self.rejection = rejection
         self._encoder = msgspec.msgpack.Encoder()
@@ -167,16 +105,17 @@ class Judge:
 
     def _decider(self, *, reply: bool) -> Decide:
         """The deciding function of one queue. A packet from the reply queue is turned round before it is judged."""
-        places, judges, encoded = Places(self.names, reply=reply), Judges(self.engine), self._encoded
-        totals, note, known_bit = self.totals, self.note, self.known
+        places, encoded = Places(self.names, self.marks, reply=reply), self._encoded
+        asks, evidence = Asks(places, self.engine), self.marks.evidence
+        totals, note, known_bit = self.totals, self.note, self.marks.known
         refuse, quiet = self.rejection.refuse, self.rejection.quiet
         picked_bit = 0 if reply else self.picked
 
         def decide(payload: bytes, mark: int, hook: int, indev: int, outdev: int) -> Verdict:
             if mark & picked_bit:
                 return met(payload, mark & ~picked_bit, hook, indev, outdev)
-            place = (hook, indev, outdev)
-            where, known = places[place], mark & known_bit != 0
+            key = (hook, indev, outdev, mark & evidence)
+            where, known = places[key], mark & known_bit != 0
             packet, quoting, decision = NOTHING, False, None
             try:
                 found = decode(payload)
@@ -184,14 +123,13 @@ class Judge:
                     packet, decision = stand_in(found, reply=reply), MALFORMED
                 elif payload[NEXT_HEADER] in LEADING and hook in ARRIVING and is_ambiguous(payload):
                     packet, decision = turned(found) if reply else found, MALFORMED
-                elif found.icmp_type >= 0 and is_error(found):
+                elif found.icmp_type >= 0 and is_error(found) and not where.untracked:
                     packet, quoting = quoted_flow(found, payload, reply=reply)
                     decision = None if quoting else MALFORMED
                 else:
                     packet = turned(found) if reply else found
                 if decision is None:
-                    judge = judges.get(place) or judges.learn(place, where)
-                    decision = judge(packet)
+                    decision = asks[key](packet)
             except Exception as failure:  # noqa: BLE001  whatever fails, the packet gets its verdict (design 9)
                 totals.fail(failure, payload)
                 decision = MALFORMED if packet is NOTHING else self.failure
@@ -214,12 +152,13 @@ class Judge:
                     reply,
                     quoting,
                     identifier(payload, quoting=quoting) if packet.icmp_type >= 0 else -1,
+                    where.untracked,
                 )
             )
             verdict = decision.verdict
             totals.judged += 1
             if verdict is ACCEPT:
-                return verdict
+                return SPARE if where.sparing and (where.spared or decision.reason is RULE) else ACCEPT
             totals.refuse(decision)
             if quiet or quoting:
                 return verdict
@@ -230,7 +169,7 @@ class Judge:
 
     def _allows_reply(self, packet: Packet, hook: int, indev: int, outdev: int) -> bool:
         """Whether the packet may pass as a reply."""
-        where = turned_place(Places(self.names, reply=False)[hook, indev, outdev])
+        where = turned_place(Places(self.names, self.marks, reply=False)[hook, indev, outdev, 0])
         decision = self.engine.decide(turned(packet), where.hook, where.in_interface, where.out_interface)
         return where.known and decision.verdict is ACCEPT
 

@@ -146,13 +146,13 @@ class Worker:
         began = perf_counter_ns()
         try:
             enforcement = decode((self.seat.run_directory / ENFORCEMENT_FILE).read_bytes())
-            known, fail_open = self.seat.marks.known, self.seat.fail_open
+            marks, fail_open = self.seat.marks, self.seat.fail_open
             note, former, rejection = self.records.append, self.judge, self._rejection()
             judge = Judge(
                 enforcement,
                 self.totals,
                 note,
-                known=known,
+                marks=marks,
                 fail_open=fail_open,
                 rejection=rejection,
                 picked=self.seat.marks.picked,

@@ -28,6 +28,8 @@ from calicod.ruleset.topology import resolve
 
 Decide = Callable[[Packet], Decision]
 """One path, or several in turn."""
+SPARED = partial(at, spared=True)
+"""An untracked or preDNAT rule has allowed the packet."""
 
 
 class Side:
@@ -67,9 +69,8 @@ class BitmapEngine:
         self._memory = Memory()
         same = former is not None and former.ruleset.ip_sets == ruleset.ip_sets
         self.sets: Sets = former.sets if former is not None and same else Sets(ruleset.ip_sets)
-        # by id(): an Enum's own hash is a Python function, and its members are there for ever
-        self._at: Bounded[tuple[int, str, str], Decide] = Bounded(MAX_WAYS)
-        self._up_to: Bounded[tuple[int, str, str], Decide] = Bounded(MAX_WAYS)
+        # by id(): an Enum's own hash is a Python function; its members, like the functions, are there for ever
+        self._ways: Bounded[tuple[int, int, str, str], Decide] = Bounded(MAX_WAYS)
         self._has_staged = any(policy.staged for policy in ruleset.policies)
         self._runners: dict[tuple[int, Direction], tuple[Run, Run]] = {}
         self._known: dict[int, Side] = {}
@@ -78,29 +79,31 @@ class BitmapEngine:
         self._nobody = Side(lambda _: NOT_JUDGED, (), lambda: lambda _: NOT_JUDGED)
         self._judges = 0
 
-    def decide(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
-        """The decision for a packet at a hook alone; interfaces by name, "" where the hook has none."""
-        return self.judge_at(hook, in_interface, out_interface)(packet)
-
-    def judge_at(self, hook: Hook, in_interface: str, out_interface: str) -> Decide:
-        """What `decide` asks at this hook between these interfaces, for whoever asks it of many packets."""
-        key = (id(hook), in_interface, out_interface)
-        found = self._at.get(key)
-        if found is None:
-            rulesets = (self.enforced, self.ruleset)
-            ways = (at(ruleset, self.topology, hook, in_interface, out_interface) for ruleset in rulesets)
-            found = self._at.keep(key, self._in_full(self._side(*ways)))
-        return found
+    def decide(
+        self, packet: Packet, hook: Hook, in_interface: str, out_interface: str, *, spared: bool = False
+    ) -> Decision:
+        """At a hook alone; interfaces by name, "" where it has none. `spared`: an early rule has allowed the packet."""
+        return self.judge_at(hook, in_interface, out_interface, spared=spared)(packet)
 
     def decide_way(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
         """The decision for a packet on its whole way to a hook and past it."""
-        key = (id(hook), in_interface, out_interface)
-        judge = self._up_to.get(key)
+        return self.judge_way(hook, in_interface, out_interface)(packet)
+
+    def judge_at(self, hook: Hook, in_interface: str, out_interface: str, *, spared: bool = False) -> Decide:
+        """What `decide` asks at this hook between these interfaces, for whoever asks it of many packets."""
+        return self._judge_of(SPARED if spared else at, hook, in_interface, out_interface)
+
+    def judge_way(self, hook: Hook, in_interface: str, out_interface: str) -> Decide:
+        """What `decide_way` asks."""
+        return self._judge_of(up_to, hook, in_interface, out_interface)
+
+    def _judge_of(self, find: Callable[..., Way], hook: Hook, in_interface: str, out_interface: str) -> Decide:
+        key = (id(find), id(hook), in_interface, out_interface)
+        judge = self._ways.get(key)
         if judge is None:
-            rulesets = (self.enforced, self.ruleset)
-            ways = (up_to(ruleset, self.topology, hook, in_interface, out_interface) for ruleset in rulesets)
-            judge = self._up_to.keep(key, self._in_full(self._side(*ways)))
-        return judge(packet)
+            where, rulesets = (self.topology, hook, in_interface, out_interface), (self.enforced, self.ruleset)
+            judge = self._ways.keep(key, self._in_full(self._side(*(find(r, *where) for r in rulesets))))
+        return judge
 
     def decide_cluster(self, packet: Packet) -> Decision:
         """The decision of the whole cluster: out of the source's endpoint, then into the destination's."""

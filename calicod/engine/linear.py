@@ -57,10 +57,16 @@ class LinearEngine:
         self.sets = Sets(ruleset.ip_sets)
         self.topology = resolve(ruleset, interfaces)
 
-    def decide(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
-        """The decision for a packet at a hook alone; interfaces by name, "" where the hook has none."""
+    def decide(
+        self, packet: Packet, hook: Hook, in_interface: str, out_interface: str, *, spared: bool = False
+    ) -> Decision:
+        """The decision for a packet at a hook alone; interfaces by name, "" where the hook has none.
+
+        `spared`: an untracked or preDNAT rule has allowed it.
+        """
         place = (self.topology, hook, in_interface, out_interface)
-        return self.take([at(self.enforced, *place)], [at(self.ruleset, *place)], packet)
+        ways, would = ([at(ruleset, *place, spared=spared)] for ruleset in (self.enforced, self.ruleset))
+        return self.take(ways, would, packet)
 
     def decide_way(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
         """The decision for a packet on its whole way to a hook and past it."""

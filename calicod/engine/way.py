@@ -20,7 +20,7 @@ from calicod.engine.path import (
     special,
     to_host,
 )
-from calicod.model.hook import Direction, Hook, Phase
+from calicod.model.hook import ENTERING, Direction, Hook, Phase
 from calicod.ruleset.program import NO_PROGRAM, LocalEndpoint, RuleSet
 from calicod.ruleset.topology import LOOPBACK, Topology, is_workload
 
@@ -53,12 +53,19 @@ def paths_of(legs: Iterable[Leg]) -> tuple[Path, ...]:
     return tuple(path for leg in legs for path in (*leg.early, leg.path))
 
 
-def at(ruleset: RuleSet, topology: Topology, hook: Hook, in_interface: str, out_interface: str) -> Way:
-    """What judges at this hook alone. Traffic of the host with itself is judged in OUTPUT for both directions (D30)."""
-    leg = Leg(find(ruleset, topology, hook, in_interface, out_interface))
+def at(
+    ruleset: RuleSet, topology: Topology, hook: Hook, in_interface: str, out_interface: str, *, spared: bool = False
+) -> Way:
+    """What judges at this hook alone. `spared`: an untracked or preDNAT rule has allowed the packet.
+
+    Traffic of the host with itself is judged on its way out for both directions (D30), in OUTPUT for its whole way.
+    """
     if hook is Hook.OUTPUT and out_interface == LOOPBACK:
-        return leg, Leg(find(ruleset, topology, Hook.INPUT, LOOPBACK, ""))
-    return NOBODY if hook is Hook.INPUT and in_interface == LOOPBACK else (leg,)
+        return up_to(ruleset, topology, hook, in_interface, out_interface)
+    leg = Leg(find(ruleset, topology, hook, in_interface, out_interface, spared=spared))
+    if hook is Hook.RAW_OUTPUT and out_interface == LOOPBACK:
+        return leg, Leg(find(ruleset, topology, Hook.RAW_PREROUTING, LOOPBACK, ""))
+    return NOBODY if hook in ENTERING and in_interface == LOOPBACK else (leg,)
 
 
 def up_to(ruleset: RuleSet, topology: Topology, hook: Hook, in_interface: str, out_interface: str) -> Way:

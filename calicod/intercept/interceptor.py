@@ -1,7 +1,8 @@
 """Where packets come up to be judged, and go on from: the plug.
 
 Law: the interceptor gives the verdict that the deciding function *returns*: exactly one for each packet, a drop when it
-raises. An accepted packet runs through the kernel's chain again with the ACCEPT mark; bits that are not ours are kept.
+raises. An accepted packet runs through the kernel's chain again with the ACCEPT mark (SPARE: and with
+the bit that tells so); bits that are not ours are kept.
 """
 
 from collections.abc import Callable, Mapping

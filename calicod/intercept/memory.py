@@ -94,6 +94,9 @@ class MemoryQueue:
             self.departures.append(Departure(arrival, repeated=True, mark=foreign | self._marks.accept))
         elif verdict is Verdict.REJECT:
             self.departures.append(Departure(arrival, repeated=True, mark=foreign | self._marks.reject))
+        elif verdict is Verdict.SPARE:
+            spare = self._marks.spare
+            self.departures.append(Departure(arrival, repeated=True, mark=foreign | spare))
         else:
             self.departures.append(Departure(arrival, repeated=False, mark=arrival.mark))
 

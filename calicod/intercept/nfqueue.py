@@ -35,7 +35,7 @@ SO_RCVBUFFORCE = 33
 LOCAL_OUT = 3
 VERSIONS: Mapping[int, int] = MappingProxyType({0x0800: 4, 0x86DD: 6})
 """Ethernet's protocol number -> IP version of its packets."""
-ACCEPT, REJECT = Verdict.ACCEPT, Verdict.REJECT
+ACCEPT, REJECT, SPARE = Verdict.ACCEPT, Verdict.REJECT, Verdict.SPARE
 
 _bound: list[NetfilterQueue] = []
 """INVARIANT: the binding's destructor unbinds the queue, so none that is bound may be collected in a forked process."""
@@ -56,6 +56,7 @@ class Queue:
         self._foreign = 0xFFFFFFFF & ~marks.packet_mask
         self._accept = marks.accept
         self._reject = marks.reject
+        self._spare = marks.spare
         self._decide: Decide | None = None
         self._left = 0
         self._answers = netlink.Answers(number)
@@ -102,6 +103,8 @@ class Queue:
                 unsent.append(self._answers.repeat(packet.id, mark & self._foreign | self._accept))
             elif verdict is REJECT:
                 unsent.append(self._answers.repeat(packet.id, mark & self._foreign | self._reject))
+            elif verdict is SPARE:
+                unsent.append(self._answers.repeat(packet.id, mark & self._foreign | self._spare))
             else:
                 unsent.append(self._answers.drop(packet.id))
         if len(unsent) >= TOGETHER:

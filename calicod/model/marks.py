@@ -47,6 +47,31 @@ class MarkLayout(msgspec.Struct, frozen=True):
         """
         return self.prednat
 
+    @property
+    def evidence(self) -> int:
+        """On its way into a queue, what only the kernel knows of a packet: one of the next three, or none."""
+        return self.accept | self.reject
+
+    @property
+    def before_tracking(self) -> int:
+        """It comes up in raw."""
+        return self.reject
+
+    @property
+    def untracked(self) -> int:
+        """It has no connection."""
+        return self.accept
+
+    @property
+    def spared(self) -> int:
+        """An early rule has allowed its connection."""
+        return self.accept | self.reject
+
+    @property
+    def spare(self) -> int:
+        """A verdict: accepted on the word of an early rule."""
+        return self.accept | self.prednat
+
     def stamp(self, generation: int, interface: int) -> int:
         """Generation and interface id in place, without a stage bit."""
         return spread(generation, self.generation) | spread(interface, self.interface)

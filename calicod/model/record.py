@@ -14,7 +14,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `time_ns`: wall clock. `decision`: msgpack of a `Decision`. `known`: the flow bore an older stamp of ours (a refusal
     is a cut). `reply`: it was the reply direction that came up. `quoted`: an ICMP error judged as the flow it quotes.
-    `icmp_id`: to conntrack, the identifier is what makes two pings between the same hosts two connections.
+    `icmp_id`: to conntrack, the identifier is what makes two pings between the same hosts two connections. `untracked`:
+    the packet has no connection, so each one of its flow is judged.
     """
 
     time_ns: int
@@ -33,6 +34,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reply: bool = False
     quoted: bool = False
     icmp_id: int = -1
+    untracked: bool = False
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch"):

@@ -14,7 +14,7 @@ class Nic(msgspec.Struct, frozen=True):
     """A host interface with an id of its own in the stamp. `managed`: a host endpoint judges its local traffic.
 
     `local_id`: in the stamp of what this host itself sends there; another one for each host endpoint. `forward`: the
-    host endpoint has policy for what is forwarded.
+    host endpoint has policy for what is forwarded; `untracked_in`, `untracked_out`: before connection tracking.
     """
 
     name: str
@@ -22,6 +22,8 @@ class Nic(msgspec.Struct, frozen=True):
     managed: bool
     local_id: int = LOCAL_ID
     forward: bool = False
+    untracked_in: bool = False
+    untracked_out: bool = False
 
 
 class ForwardingWorkload(msgspec.Struct, frozen=True):
@@ -46,7 +48,8 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     `generation` 1..: in every stamp test. `nics`: all host interfaces, there or named by an endpoint, but `lo`; those
     with a host endpoint `managed`. `wildcard_host`: a `*` host endpoint manages every other one, present or to come (id
     UNMANAGED_ID); `wildcard_forward`: it judges what is forwarded by any of these, and by workloads. `loopback`: the id
-    of what the host sends to itself, when a host endpoint judges that. `workload_prefixes`: () when no workload
+    of what the host sends to itself, when a host endpoint judges that, `loopback_untracked` before connection tracking
+    too. `workload_prefixes`: () when no workload
     interface is to be judged. `queue_base`: the kernel spreads flows over a range of queues, so those of the original
     direction come first, one a worker, then those of the reply direction (`queues`). `fail_open`: pass what nobody
     reads (`failure_mode: open`). `answers`: what is refused may be answered, so such answers of this host's pass.
@@ -57,6 +60,7 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     wildcard_host: bool = False
     wildcard_forward: bool = False
     loopback: int | None = None
+    loopback_untracked: bool = False
     workload_prefixes: tuple[str, ...] = ()
     forwarding_workloads: tuple[ForwardingWorkload, ...] = ()
     failsafe_inbound: tuple[FailsafePort, ...] = ()

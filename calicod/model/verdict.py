@@ -4,11 +4,16 @@ from enum import Enum
 
 
 class Verdict(Enum):
-    """ACCEPT and DROP are netfilter's; REJECT is a drop with an answer to the sender."""
+    """ACCEPT and DROP are netfilter's; REJECT is a drop with an answer to the sender.
+
+    SPARE: accepted on the word of an early rule, which spares the packet later policy. Only the first two
+    are in Decisions.
+    """
 
     ACCEPT = "allow"
     DROP = "deny"
     REJECT = "reject"
+    SPARE = "spare"
 
 
 class Reason(Enum):

@@ -13,12 +13,12 @@ from calicod.netfilter.input import IN
 from calicod.netfilter.mangle import CLEAR
 from calicod.netfilter.output import OUT
 from calicod.netfilter.plan import Plan
-from calicod.netfilter.raw import RAW
+from calicod.netfilter.raw import RAW, RAW_OUT
 from calicod.netfilter.table import Jump, Table
 
 JUMPS = MappingProxyType(
     {
-        "raw": (Jump("PREROUTING", RAW),),
+        "raw": (Jump("PREROUTING", RAW), Jump("OUTPUT", RAW_OUT)),
         "mangle": tuple(Jump(hook, CLEAR) for hook in ("INPUT", "FORWARD", "OUTPUT")),
         "filter": (Jump("INPUT", IN), Jump("FORWARD", FORWARD), Jump("OUTPUT", OUT)),
     }

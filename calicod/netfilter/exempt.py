@@ -101,6 +101,19 @@ def from_host_failsafes(steering: Steering, family: int) -> tuple[str, ...]:
     return (*outbound, *(_back(port, "-d") for port in _of(steering.failsafe_inbound, family)))
 
 
+def untracked_failsafes(steering: Steering, family: int, side: str) -> tuple[str, ...]:
+    """In raw, before any connection is known: failsafes, and whatever comes from the port of one (semantics 4.11)."""
+    inbound, outbound = _of(steering.failsafe_inbound, family), _of(steering.failsafe_outbound, family)
+    ours, theirs = (inbound, outbound) if side == "-s" else (outbound, inbound)
+    forth = (_untracked(port, side, "--dport") for port in ours)
+    return (*forth, *(_untracked(port, side, "--sport") for port in theirs))
+
+
+def _untracked(port: FailsafePort, side: str, end: str) -> str:
+    name = NAMES[port.protocol]
+    return f"{_far(port, side)}-p {name} -m {name} {end} {port.port} -j RETURN"
+
+
 def failsafes_to_itself(steering: Steering, family: int) -> tuple[str, ...]:
     """OUTPUT through `lo`, which stands for both directions: what is a failsafe of both, and what comes back on it."""
     outbound, inbound = (_of(ports, family) for ports in (steering.failsafe_outbound, steering.failsafe_inbound))

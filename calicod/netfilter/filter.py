@@ -43,15 +43,10 @@ def queue(plan: Plan) -> Chain:
         *plan.invalid(),
         f"{known} -j MARK --set-xmark {marks.known:#x}/{marks.known:#x}",
         f"{exempt.MET_LATE} -j MARK --set-xmark {marks.picked:#x}/{marks.picked:#x}",
-        f"-m conntrack --ctdir REPLY {_into(plan, reply)}",
-        _into(plan, original),
+        *plan.tell_untracked(),
+        f"-m conntrack --ctdir REPLY {plan.into(reply)}",
+        plan.into(original),
     )
-
-
-def _into(plan: Plan, first: int) -> str:
-    last = first + plan.steering.workers - 1
-    which = f"--queue-num {first}" if last == first else f"--queue-balance {first}:{last}"
-    return f"-j NFQUEUE {which}{' --queue-bypass' if plan.steering.fail_open else ''}"
 
 
 def reject(plan: Plan) -> Chain:

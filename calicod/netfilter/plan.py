@@ -11,7 +11,7 @@ from types import MappingProxyType
 from msgspec.structs import replace
 
 from calicod.model.marks import LOCAL_ID
-from calicod.model.steering import Steering
+from calicod.model.steering import Nic, Steering
 from calicod.netfilter.pattern import (
     Pattern,
     host_patterns,
@@ -48,7 +48,7 @@ class Plan:
 
     `managed`: hosts that are judged; `like`: those of them whose name begins as a workload's: they come before the
     prefix everywhere. `cover`: the workloads. `local`: paths of what comes to the host; `routed`: of what it forwards;
-    `sent`: of what it sends, `itself` to itself.
+    `sent`: of what it sends, `itself` to itself. `untracked_in`, `untracked_out`: judged before connection tracking.
     """
 
     def __init__(self, steering: Steering, family: int) -> None:
@@ -67,7 +67,25 @@ class Plan:
         self.sent = (*apart, replace(self.rest, id=LOCAL_ID))
         loopback = steering.loopback
         self.itself = () if loopback is None else (Pattern("lo", loopback, workload=False, local=loopback),)
+        self.untracked_in = tuple(p for p in self.managed if self._nic(p).untracked_in)
+        looped = self.itself if steering.loopback_untracked else ()
+        self.untracked_out = (*looped, *(p for p in self.managed if self._nic(p).untracked_out))
+        self.untracks = bool(self.untracked_in or self.untracked_out)
         self.clear_marks = f"-j MARK --set-xmark 0x0/{self.marks.packet_mask:#x}"
+
+    def _nic(self, pattern: Pattern) -> Nic:
+        return next(nic for nic in self.steering.nics if nic.name == pattern.match)
+
+    def into(self, first: int) -> str:
+        """The target that brings a packet into one of a range of queues."""
+        last = first + self.steering.workers - 1
+        which = f"--queue-num {first}" if last == first else f"--queue-balance {first}:{last}"
+        return f"-j NFQUEUE {which}{' --queue-bypass' if self.steering.fail_open else ''}"
+
+    def tell_untracked(self) -> tuple[str, ...]:
+        """Where policy judges early: what has no connection is judged by its whole way, as nothing remembers it."""
+        bits = f"{self.marks.untracked:#x}/{self.marks.evidence:#x}"
+        return (f"-m conntrack --ctstate UNTRACKED -j MARK --set-xmark {bits}",) if self.untracks else ()
 
     def chain(self, name: str, *rules: str) -> Chain:
         """A chain of ours; empty while nothing is managed."""

@@ -294,6 +294,7 @@ TARGETS: Mapping[tuple[str, ...], Callable[[str, list[str]], str]] = MappingProx
         ("DROP",): lambda _, __: "counter drop",
         ("MARK", "--set-xmark"): _set_mark,
         ("CONNMARK", "--set-xmark"): _set_mark,
+        ("CT", "--notrack"): lambda _, __: "notrack",
         ("REJECT", "--reject-with"): _reject,
         ("NFQUEUE", "--queue-num"): _queue,
         ("NFQUEUE", "--queue-balance"): _queue,

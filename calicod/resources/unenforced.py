@@ -23,20 +23,11 @@ BEFORE_DNAT = Unenforced(
     "preDNAT is not enforced yet: the daemon refuses this policy",
     "for the daemon leave it out, and name destinations as they are after DNAT",
 )
-UNTRACKED = Unenforced(
-    "N006",
-    "doNotTrack",
-    "doNotTrack is not enforced yet: the daemon refuses this policy",
-    "for the daemon leave it out: every connection is tracked",
-)
 
 
 def unenforced(resource: Resource) -> tuple[Unenforced, ...]:
     """Why the daemon refuses a resource; nothing if it does not."""
     if isinstance(resource, Policy):
-        told = (
-            (resource.pre_dnat, BEFORE_DNAT),
-            (resource.do_not_track, UNTRACKED),
-        )
+        told = ((resource.pre_dnat, BEFORE_DNAT),)
         return tuple(finding for given, finding in told if given)
     return ()

@@ -25,7 +25,7 @@ HOLE = "…"
 DECIDED = {"http-not-enforced": {"R14", "R15", "R16", "R27"}}
 """D9: what Calico accepts is refused as long as there is no application layer."""
 
-FAINT = {"W006", "N005", "N006"}
+FAINT = {"W006", "N005"}
 """Warnings that a field has no effect, or none in the daemon yet, say nothing about the row."""
 
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from calicod.netfilter import conntrack
 from tests.netns.node import FAMILIES, Node, UdpFlow, address, node
 from tests.netns.running import running_in
 from tests.netns.stages import TCP, UDP, Staged, host, policy, rule
 from tests.netns.test_daemon import WORKLOAD, TcpFlow
 from tests.netns.variants import VARIANTS, needs_variant
+from tests.netns.world import inside
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
 ETH0 = host("eth0", "eth0")
@@ -149,3 +151,114 @@ def test_a_live_flow_of_the_host_with_itself_is_cut_by_a_change_in_either_direct
         assert not (flow.back() or flow.forth())
         staged.change(host("loop", "lo"), OPEN)
         assert flow.trips()
+
+
+# Before connection tracking
+
+EARLY = {"applyOnForward": True, "doNotTrack": True, "order": 1}
+
+
+def tracked(router: Node, port: int) -> bool:
+    """Whether conntrack of the router knows a flow with this port."""
+    with inside(router.name):
+        return any(port in (flow.original.sport, flow.original.dport) for flow in conntrack.dump())
+
+
+def test_what_untracked_policy_allows_both_ways_is_served_without_a_connection(staged: Staged, family: int) -> None:
+    served, answered = rule("Allow", protocol="UDP", port=5300), rule("Allow", protocol="UDP", source_port=5300)
+    early = policy("early", **EARLY, types=["Ingress", "Egress"], ingress=[served], egress=[answered])
+    staged.enforce(ETH0, early)
+
+    with UdpFlow(staged.router, "ext", "node", family, 5300) as flow:
+        assert flow.trips()
+    assert not tracked(staged.router, 5300)
+    assert not staged.passes("ext", "node", family, UDP, 5301)
+    assert not staged.passes("node", "ext", family, UDP, 5300)
+
+
+def test_an_untracked_question_needs_a_rule_of_its_own_for_the_answer(staged: Staged, family: int) -> None:
+    staged.enforce(ETH0, policy("early", **EARLY, ingress=[rule("Allow", protocol="UDP", port=5300)]))
+
+    with UdpFlow(staged.router, "ext", "node", family, 5300) as flow:
+        assert flow.forth()
+        assert not flow.back()
+
+
+def test_what_untracked_policy_denies_is_dropped_and_what_it_leaves_alone_is_tracked(
+    staged: Staged, family: int
+) -> None:
+    early = policy("early", **EARLY, ingress=[rule("Deny", protocol="TCP", port=80)])
+    staged.enforce(ETH0, OPEN, early)
+
+    assert not staged.passes("ext", "node", family, TCP, 80)
+    assert not staged.passes("ext", "far", family, TCP, 80)
+    assert staged.passes("ext", "node", family, TCP, 81)
+    assert staged.passes("node", "ext", family, TCP, 82)
+    assert tracked(staged.router, 81)
+    assert staged.passes("ext", "far", family, UDP, 83)
+
+
+def test_failsafes_work_both_ways_whatever_untracked_policy_denies(staged: Staged, family: int) -> None:
+    closed = [rule("Deny")]
+    early = policy("early", **EARLY, types=["Ingress", "Egress"], ingress=closed, egress=closed)
+    staged.enforce(ETH0, OPEN, early)
+
+    assert staged.passes("ext", "node", family, TCP, 22)
+    assert staged.passes("node", "ext", family, TCP, 179)
+    with UdpFlow(staged.router, "node", "ext", family, 53) as flow:
+        assert flow.trips()
+    assert not staged.passes("ext", "node", family, TCP, 80)
+    assert not staged.passes("node", "ext", family, TCP, 80)
+    assert staged.passes("ext", "far", family, TCP, 22)
+
+
+def test_an_untracked_allowance_never_spares_a_workloads_policy(staged: Staged, family: int) -> None:
+    served, answered = rule("Allow", protocol="UDP", port=5300), rule("Allow", protocol="UDP", source_port=5300)
+    early = policy("early", **EARLY, ingress=[rule("Allow", protocol="UDP")])
+    work = policy("work", selector="role == 'work'", types=["Ingress", "Egress"], ingress=[served], egress=[answered])
+    gate = policy("gate", **FORWARD, types=["Ingress"], ingress=[rule("Deny")])
+    staged.enforce(ETH0, W1, early, work, gate)
+
+    with UdpFlow(staged.router, "ext", "w1", family, 5300) as flow:
+        assert flow.forth()
+        assert not tracked(staged.router, 5300)
+        assert flow.back()
+    assert not staged.passes("ext", "w1", family, UDP, 5301)
+    assert staged.passes("ext", "far", family, UDP, 5302)
+    assert not staged.passes("ext", "far", family, TCP, 5302)
+
+
+def test_untracked_policy_that_changes_is_obeyed_by_the_next_packet(staged: Staged, family: int) -> None:
+    early = {"name": "early", **EARLY, "types": ["Ingress", "Egress"]}
+    both = {"ingress": [rule("Allow")], "egress": [rule("Allow")]}
+    staged.enforce(ETH0, policy(**early, **both))
+    with UdpFlow(staged.router, "ext", "node", family, 5300) as flow:
+        assert flow.trips()
+        staged.change(ETH0, OPEN, policy(**early, ingress=[rule("Allow")], egress=[rule("Deny")]))
+        assert flow.forth() and not flow.back()
+        staged.change(ETH0, OPEN)
+        assert flow.trips()
+    assert tracked(staged.router, 5300)
+
+
+def test_forged_marks_let_nothing_past_a_denial_of_ordinary_policy(staged: Staged, family: int) -> None:
+    """A process that may set marks says that raw has allowed what it sends: untracked, it is judged all the same."""
+    early = policy("early", **EARLY, types=["Egress"], egress=[rule("Allow", protocol="UDP", port=5300)])
+    staged.enforce(ETH0, early)
+
+    for mark in (0x90000000, 0x10000000, 0x80000000, 0xB0000000, 0xF0000000):
+        with UdpFlow(staged.router, "node", "ext", family, 5301, mark=mark) as flow:
+            assert not flow.forth()
+
+
+def test_what_the_host_sends_to_itself_untracked_is_judged_for_both_directions(staged: Staged, family: int) -> None:
+    served, answered = rule("Allow", protocol="UDP", port=5300), rule("Allow", protocol="UDP", source_port=5300)
+    both = [served, answered]
+    early = policy("early", **EARLY, types=["Ingress", "Egress"], ingress=both, egress=both)
+    staged.enforce(host("loop", "lo"), early)
+
+    with lo_flow(staged, family, 5300) as flow:
+        assert flow.trips()
+    assert not tracked(staged.router, 5300)
+    with lo_flow(staged, family, 5301) as flow:
+        assert not flow.forth()

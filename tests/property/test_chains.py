@@ -13,7 +13,7 @@ from calicod.netfilter.inet import chains
 from calicod.netfilter.table import LONGEST_NAME, PREFIX, Table, fill, parse_save, target_of
 from calicod.netfilter.translation import ALL_BITS, chain_name, translate
 
-TARGETS = {"RETURN", "DROP", "MARK", "CONNMARK", "NFQUEUE", "REJECT"}
+TARGETS = {"RETURN", "DROP", "CT", "MARK", "CONNMARK", "NFQUEUE", "REJECT"}
 XMARK = re.compile(r"-j (MARK|CONNMARK) --set-xmark (\S+)/(\S+)")
 QUEUES = re.compile(r"--queue-(?:num|balance) (\d+)(?::(\d+))?")
 SET_MARK = re.compile(r"(meta mark|ct mark) set \1(?: & (0x[0-9a-f]+))?(?: \| (0x[0-9a-f]+))?")
@@ -29,8 +29,9 @@ FAILSAFES = st.lists(
 
 
 def NICS(name: str, number: int) -> st.SearchStrategy[Nic]:  # noqa: N802  a strategy, as those above
-    return st.builds(
-        lambda managed, forward: Nic(name, number, managed, forward=managed and forward), st.booleans(), st.booleans()
+    stages = st.fixed_dictionaries({stage: st.booleans() for stage in ("forward", "untracked_in", "untracked_out")})
+    return st.just(Nic(name, number, managed=False)) | stages.map(
+        lambda given: Nic(name, number, managed=True, **given)
     )
 
 
@@ -44,6 +45,7 @@ def steerings(draw: st.DrawFn) -> Steering:
         wildcard_host=(wildcard := draw(st.booleans())),
         wildcard_forward=wildcard and draw(st.booleans()),
         loopback=draw(st.sampled_from([None, 1, 9])),
+        loopback_untracked=draw(st.booleans()),
         workload_prefixes=tuple(draw(st.lists(st.sampled_from(["cali", "tap"]), unique=True))),
         forwarding_workloads=tuple(
             ForwardingWorkload(name, 20 + n, tuple(draw(st.lists(NETWORKS, max_size=3))))

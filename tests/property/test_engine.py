@@ -41,6 +41,7 @@ def test_both_engines_decide_alike(world):
 
     for packet, place in world.events:
         assert quick.decide(packet, *place) == linear.decide(packet, *place)
+        assert quick.decide(packet, *place, spared=True) == linear.decide(packet, *place, spared=True)
         assert quick.decide_way(packet, *place) == linear.decide_way(packet, *place)
 
 

@@ -10,7 +10,7 @@ from calicod.model.protocol import TCP
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
 from calicod.resources.kinds import Failsafe, FelixConfiguration, Metadata
 from calicod.ruleset.program import RuleSet
-from tests.unit.compiler.build import addr, host, net, policy, ruleset, workload
+from tests.unit.compiler.build import addr, host, net, policy, ruleset, tcp_rule, workload
 
 ETH0 = Interface(1, "eth0", (addr("192.0.2.1"),))
 ETH1 = Interface(2, "eth1")
@@ -80,6 +80,15 @@ def test_a_host_endpoint_with_policy_that_applies_on_forward_judges_what_its_int
     assert not steered(ruleset(forward, gate, other)).wildcard_forward
     with_star = steered(ruleset(forward, other, star))
     assert ([nic.forward for nic in with_star.nics], with_star.wildcard_forward) == ([True, False], True)
+
+
+def test_untracked_policy_is_asked_for_its_direction_only_and_never_of_a_wildcard():
+    early = policy("u", apply_on_forward=True, do_not_track=True, ingress=(tcp_rule(),))
+    steering = steered(ruleset(early, host("a", "eth0"), host("l", "lo"), host("z", "*")))
+
+    assert [(nic.untracked_in, nic.untracked_out) for nic in steering.nics] == [(True, False), (False, False)]
+    assert steering.loopback_untracked
+    assert not steered(ruleset(early, host("a", "eth0"))).loopback_untracked
 
 
 def test_an_interface_that_a_host_endpoint_names_is_managed_before_it_is_there():

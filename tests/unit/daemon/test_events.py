@@ -439,3 +439,17 @@ def test_the_host_endpoint_that_judged_owns_this_hosts_address():
     assert told.dst == Party("HostEndpoint", "", "n1-all", {"role": "node"})
     assert told.out_interface is None
     assert packed(told.dst_ip) == packed(HOST)
+
+
+def test_of_early_hooks_only_refusals_and_logs_are_told():
+    early = {"hook": Hook.RAW_PREROUTING, "out_interface": "", "untracked": True}
+    told = Teller().judged(packet(allow(logged=(rule("log"),)), **early), packet(deny(), 1, **early))
+
+    assert names(told) == ["rule.logged", "connection.denied"]
+
+
+def test_packets_without_a_connection_are_one_event_and_a_count_and_logged_once():
+    teller = Teller()
+    packets = [packet(allow(logged=(rule("log"),)), at, untracked=True, hook=Hook.INPUT) for at in (0, 2, 20)]
+
+    assert names(teller.judged(*packets)) == ["connection.allowed"]

@@ -4,7 +4,7 @@ import struct
 import msgspec
 import pytest
 
-from calicod.daemon.judge import FAILURE_SECONDS, Judge, Places, Totals, Where
+from calicod.daemon.judge import FAILURE_SECONDS, Judge, Totals
 from calicod.daemon.rejection import Rejection
 from calicod.engine.bitmap import BitmapEngine, Decide
 from calicod.model.decision import Decision
@@ -34,12 +34,12 @@ class Bench:
         self.records: list[Record] = []
         self.totals = Totals()
         enforcement = Enforcement(revision=7, ruleset=RULES, interfaces=INTERFACES)
-        known, rejection = MARKS.known, Rejection(rejects=rejects)
+        rejection = Rejection(rejects=rejects)
         self.judge = Judge(
             enforcement,
             self.totals,
             self.records.append,
-            known=known,
+            marks=MARKS,
             fail_open=fail_open,
             rejection=rejection,
             picked=MARKS.picked,
@@ -153,12 +153,6 @@ def test_the_reply_of_a_connection_to_the_host_leaves_by_output_and_is_judged_as
     assert bench.judge.reply(tcp(NODE, CLIENT, 80, 40001), 0, OUTPUT, 0, ETH0) is Verdict.ACCEPT
     assert bench.judge.original(tcp(NODE, CLIENT, 80, 40001), 0, OUTPUT, 0, ETH0) is Verdict.DROP
     assert [record.hook for record in bench.records] == [Hook.INPUT, Hook.OUTPUT]
-
-
-def test_both_directions_of_lo_are_judged_at_output():
-    places = Places({1: "lo"}, reply=True)
-
-    assert places[OUTPUT, 0, 1] == Where(Hook.OUTPUT, "", "lo", known=True)
 
 
 def test_one_decision_is_encoded_once_for_all_its_packets():
@@ -304,8 +298,8 @@ def test_what_this_host_might_read_in_another_way_is_dropped_where_it_arrives(qu
 class Lax(BitmapEngine):
     """An engine that allows everything."""
 
-    def decide(self, packet: Packet, hook: Hook, in_interface: str, out_interface: str) -> Decision:
-        return Decision(verdict=Verdict.ACCEPT, reason=Reason.RULE)
+    def judge_at(self, hook: Hook, in_interface: str, out_interface: str, *, spared: bool = False) -> Decide:
+        return lambda _: Decision(verdict=Verdict.ACCEPT, reason=Reason.RULE)
 
 
 @pytest.mark.parametrize("fragment", [0x2000, 0x2001, 1])
@@ -321,7 +315,7 @@ def test_a_fragment_without_its_header_is_dropped_in_every_failure_mode(fragment
 class Broken(BitmapEngine):
     """An engine with a bug in it."""
 
-    def judge_at(self, hook: Hook, in_interface: str, out_interface: str) -> Decide:
+    def judge_at(self, hook: Hook, in_interface: str, out_interface: str, *, spared: bool = False) -> Decide:
         def judge(packet: Packet) -> Decision:
             raise KeyError(packet.dport)
 
@@ -331,7 +325,7 @@ class Broken(BitmapEngine):
 class Unready(BitmapEngine):
     """An engine that cannot make a path ready."""
 
-    def judge_at(self, hook: Hook, in_interface: str, out_interface: str) -> Decide:
+    def judge_at(self, hook: Hook, in_interface: str, out_interface: str, *, spared: bool = False) -> Decide:
         raise KeyError(hook)
 
 

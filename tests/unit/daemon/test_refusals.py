@@ -14,7 +14,7 @@ spec:
 apiVersion: projectcalico.org/v3
 kind: GlobalNetworkPolicy
 metadata: {name: inside}
-spec: {applyOnForward: true, doNotTrack: true}
+spec: {applyOnForward: true, preDNAT: true}
 ---
 apiVersion: projectcalico.org/v3
 kind: GlobalNetworkPolicy
@@ -31,7 +31,7 @@ def test_what_cannot_be_enforced_is_an_error_at_its_line_and_rejected():
     assert refused.rejected == (("GlobalNetworkPolicy", "", "early"), ("GlobalNetworkPolicy", "", "inside"))
     assert [(d.severity, d.code, d.line, d.path) for d in refused.diagnostics] == [
         (Severity.ERROR, "N005", 6, "spec.preDNAT"),
-        (Severity.ERROR, "N006", 11, "spec.doNotTrack"),
+        (Severity.ERROR, "N005", 11, "spec.preDNAT"),
     ]
 
 
@@ -40,7 +40,7 @@ def test_it_is_refused_too_where_the_loader_had_no_word_left_for_it():
 
     assert [(d.severity, d.code, d.name, d.line) for d in refuse(silent).diagnostics] == [
         (Severity.ERROR, "N005", "early", 1),
-        (Severity.ERROR, "N006", "inside", 8),
+        (Severity.ERROR, "N005", "inside", 8),
     ]
 
 

@@ -90,7 +90,7 @@ def test_a_sender_who_tries_everything_fills_no_memory_beyond_its_limit(monkeypa
         engine.decide(tcp(port), Hook.FORWARD, "eth0", f"cali{port}")
         engine.decide_way(tcp(port), Hook.FORWARD, "eth0", f"cali{port}")
     kept = engine._memory
-    bounded = (kept.results, kept.ways, kept.made, kept.joined, engine._at, engine._up_to)
+    bounded = (kept.results, kept.ways, kept.made, kept.joined, engine._ways)
 
     assert all(len(known) <= 16 for known in bounded)
     assert len(engine._leaving) + len(engine._arriving) <= 4

@@ -155,6 +155,10 @@ def test_a_way_begins_with_the_hooks_that_a_packet_passes_before(place, early):
     assert leg.path == path(OWN, place)
 
 
+def test_a_rule_that_has_allowed_a_packet_early_spares_it_the_host_endpoint_at_a_hook():
+    assert at(OWN, resolve(OWN, INTERFACES), *TO_HOST, spared=True) == NOBODY
+
+
 def test_a_hook_alone_has_no_early_paths():
     assert at(OWN, resolve(OWN, INTERFACES), *TO_HOST) == (Leg(path(OWN, TO_HOST)),)
 
@@ -162,7 +166,14 @@ def test_a_hook_alone_has_no_early_paths():
 def test_what_the_host_sends_to_itself_is_judged_once_in_output_for_both_directions():
     topology = resolve(LO, INTERFACES)
     sent, got = at(LO, topology, *FROM_LO)
+    untracked = at(LO, topology, Hook.RAW_OUTPUT, "", "lo")
 
+    assert at(LO, topology, *FROM_LO) == up_to(LO, topology, *FROM_LO)
+    assert [phases(leg) + [stage.direction for stage in leg.path.stages] for leg in untracked] == [
+        [Direction.EGRESS],
+        [Direction.INGRESS],
+    ]
+    assert all(at(LO, topology, hook, "lo", "") == NOBODY for hook in (Hook.RAW_PREROUTING, Hook.PREROUTING))
     assert judges(sent.path) + judges(got.path) == [("l", "egress", Phase.NORMAL), ("l", "ingress", Phase.NORMAL)]
     assert at(LO, topology, *TO_LO) == NOBODY
     assert up_to(LO, topology, *TO_LO) == up_to(LO, topology, *FROM_LO)

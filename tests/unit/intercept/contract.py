@@ -112,10 +112,10 @@ def the_deciding_function_gets_the_packet_and_where_it_is(bench: Bench) -> None:
 def each_of_many_packets_gets_its_own_verdict_in_the_order_they_came(bench: Bench) -> None:
     names = [f"{number:02}" for number in range(11)]
     bench.arrive(*names)
-    answers = dict(zip(names, [Verdict.ACCEPT, Verdict.DROP, Verdict.REJECT] * 4, strict=False))
+    answers = dict(zip(names, [Verdict.ACCEPT, Verdict.DROP, Verdict.REJECT, Verdict.SPARE] * 4, strict=False))
 
     assert bench.interceptor.read(by_name(answers), 11) == 11
-    marks = {Verdict.ACCEPT: MARKS.accept, Verdict.REJECT: MARKS.reject}
+    marks = {Verdict.ACCEPT: MARKS.accept, Verdict.REJECT: MARKS.reject, Verdict.SPARE: MARKS.spare}
     assert bench.passed() == [Passed(name, marks[answers[name]]) for name in names if answers[name] in marks]
     assert bench.waiting() == 0
 

@@ -78,3 +78,12 @@ def test_the_mark_of_a_failsafe_is_that_of_no_judged_flow():
     assert marks.stamp(7, FAILSAFE_ID) & mask == mark
     assert (marks.stamp(7, FAILSAFE_ID) | marks.filter_stage) & mask != mark
     assert all(marks.stamp(7, number) & mask != mark for number in range(32) if number != FAILSAFE_ID)
+
+
+def test_on_the_way_into_a_queue_two_bits_tell_one_of_three_things_apart_from_known_and_picked() -> None:
+    marks = layout()
+    told = {marks.before_tracking, marks.untracked, marks.spared}
+
+    assert len(told) == 3
+    assert all(bits & marks.evidence == bits for bits in told)
+    assert not marks.evidence & (marks.known | marks.picked)

@@ -16,8 +16,8 @@ PROMISED = {
 }
 
 
-def test_a_verdict_is_told_as_allow_or_deny_or_reject():
-    assert [verdict.value for verdict in Verdict] == ["allow", "deny", "reject"]
+def test_a_verdict_is_told_as_allow_or_deny_and_given_as_reject_or_spare_too():
+    assert [verdict.value for verdict in Verdict] == ["allow", "deny", "reject", "spare"]
 
 
 def test_every_promised_reason_is_there():

@@ -13,11 +13,12 @@ def full(**changes: object) -> Steering:
     net4, net6 = (parse_network(text)[0] for text in ("10.9.0.0/16", "fd09::/64"))
     values = {
         "nics": (
-            Nic("eth0", 3, managed=True, forward=True),
+            Nic("eth0", 3, managed=True, forward=True, untracked_in=True, untracked_out=True),
             Nic("eth1", 4, managed=False),
             Nic("cali-mgmt", 6, managed=True),
         ),
         "loopback": 7,
+        "loopback_untracked": True,
         "workload_prefixes": ("cali", "tap"),
         "forwarding_workloads": (ForwardingWorkload("caliw3", 5, (net4, net6)),),
         "failsafe_inbound": (FailsafePort(TCP, 22), FailsafePort(UDP, 68, net4), FailsafePort(TCP, 179, net6)),

@@ -15,6 +15,7 @@ def one(rule: str, family: int = 4) -> str:
     ("rule", "expected"),
     [
         ("-j RETURN", "return"),
+        ("-j CT --notrack", "notrack"),
         ("-j DROP", "counter drop"),
         ("-j calicod-in", "jump ipv4-filter-in"),
         ("-g calicod-in-judge", "goto ipv4-filter-in-judge"),

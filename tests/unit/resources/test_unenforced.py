@@ -16,7 +16,7 @@ def policy(**fields):
         (policy(), []),
         (policy(apply_on_forward=True), []),
         (policy(apply_on_forward=True, pre_dnat=True), ["N005"]),
-        (policy(apply_on_forward=True, do_not_track=True), ["N006"]),
+        (policy(apply_on_forward=True, do_not_track=True), []),
         (HostEndpoint(metadata=WHO, node="n", interface_name="lo"), []),
         (HostEndpoint(metadata=WHO, node="n", interface_name="*"), []),
         (Tier(metadata=WHO), []),
