@@ -132,14 +132,21 @@ def test_random_kills_under_load_let_nothing_forbidden_through_and_break_nothing
         roles = (["worker", "worker", "supervisor", "keeper"] * KILLS)[: KILLS // 2]
         chance.shuffle(roles)
         for n, role in enumerate(roles):
-            if n % 6 == 5:  # a change of policy that is under way when the next one dies
+            tried = (flows[n % len(flows)], flows[-1 - n % len(flows)])
+            changing = n % 6 == 5
+            if changing:  # a change of policy that is under way when the next one dies
                 daemon.write(some=POLICY.format(order=n + 2))
+            elif role == "keeper":  # what bears an old stamp would wait for the next keeper
+                daemon.reload()
+                assert all(flow.forth(LIVE_SECONDS) and flow.back(LIVE_SECONDS) for flow in tried)
             kills.append(Kill(role))
             family.kill(role, chance)
-            for flow in (flows[n % len(flows)], flows[-1 - n % len(flows)]):  # a dead keeper's too
-                assert flow.forth(LIVE_SECONDS) and flow.back(LIVE_SECONDS), f"broken by kill {n}, {role}"
+            if role == "keeper" and not changing:
+                assert all(flow.forth(LIVE_SECONDS) and flow.back(LIVE_SECONDS) for flow in tried), "needs a keeper"
             if role == "keeper":
                 family.restart(kills[-1])
+            for flow in tried:
+                assert flow.forth(LIVE_SECONDS) and flow.back(LIVE_SECONDS), f"broken by kill {n}, {role}"
             time.sleep(chance.uniform(*PAUSE))
         daemon.until(lambda status: status.healthy)
         time.sleep(1.5)
