@@ -236,6 +236,21 @@ def test_a_damaged_file_is_told_and_the_other_loaded(router: Node, daemon: Runni
     assert not tcp(router, "ext", "node", 6, 8000, patience=0.15)
 
 
+def test_what_was_saved_for_nft_is_given_to_nft_unless_its_table_is_there(router: Node, daemon: Running):
+    """Whether this kernel takes the whole of it is for tests/netns/test_nft.py to try."""
+    shutil.rmtree(daemon.folder / "state" / "boot")
+    (daemon.folder / "state" / "boot").mkdir()
+    (daemon.folder / "state" / "boot" / "nft").write_text("table inet calicod {\n\tchain one {\n\t}\n}\n")
+    with world("cd-nf", ["t"]) as made:
+        fresh = made.namespaces[0]
+        done, again = boot(fresh, daemon), boot(fresh, daemon)
+        shown = made.run(fresh, "nft", "list", "table", "inet", "calicod")
+
+    assert (done.returncode, again.returncode, done.stderr + again.stderr) == (0, 0, "")
+    assert ("until the daemon judges" in done.stdout, "are there already" in again.stdout) == (True, True)
+    assert "chain one" in shown
+
+
 def test_the_first_boot_closes_what_the_configuration_manages(router: Node, daemon: Running):
     shutil.rmtree(daemon.folder / "state")
     done = boot(router.name, daemon)

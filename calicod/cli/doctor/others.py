@@ -35,9 +35,9 @@ FIREWALLS = (
         "firewalld",
         ("INPUT_direct", "IN_public", "FWDI_"),
         ("inet firewalld", "ip firewalld", "ip6 firewalld"),
-        "when it starts or reloads it flushes all of iptables, whatever its backend: calicod's rules are back within a "
-        "second, and what got through is judged again",
-        "change it at run time (`firewall-cmd` without --reload), and start it before calicod",
+        "when it starts or reloads it flushes all of iptables, whatever its backend: calicod's rules there are "
+        "back within a second, and what got through is judged again",
+        "`steering: nft`, a table that it leaves alone; or change it at run time (`firewall-cmd` without --reload)",
     ),
     Firewall("Docker", ("DOCKER",), ("ip docker-bridges", "ip6 docker-bridges")),
     Firewall("Podman or CNI", ("NETAVARK", "CNI-"), ("inet netavark",)),
