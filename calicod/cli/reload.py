@@ -31,5 +31,7 @@ def command(*, as_json: bool, socket: str) -> None:
             click.echo(str(diagnostic), err=True)
         if answer.error:
             click.echo(answer.error, err=True)
+        if answer.trial is not None:
+            click.echo("a set is on trial: the policy files are not in force (`calicod status`)", err=True)
         click.echo(f"revision {answer.revision}")
     raise SystemExit(1 if answer.rejected or answer.error else 0)

@@ -102,7 +102,7 @@ class Answers:
 
     async def reload(self) -> object:
         """Reads all sources again; returns when every worker enforces the result."""
-        return await self.supervisor.reload()
+        return replace(await self.supervisor.reload(), trial=self.supervisor.trials.state())
 
     async def prospect(self, proposal: Proposal) -> Prospect:
         """What a set would change, live flows first; nothing is changed."""

@@ -103,7 +103,7 @@ def prospect(
     """Judges the session, then every flow until the deadline (`time.monotonic`)."""
     mine = None if session is None else connection(session)
     cuts: list[Cut] = []
-    judged = unjudged = 0
+    judged = unjudged = count = 0
     fate_of_session: Fate | None = None
     for flow in flows:
         own = mine is not None and is_session(flow, mine)
@@ -117,17 +117,26 @@ def prospect(
             fate_of_session = fate
         if cut is not None:
             cuts.append(msgspec.structs.replace(cut, session=own))
+            count += 1
+            if len(cuts) >= 2 * told:
+                cuts = sorted(cuts, key=weight)[:told]
     if mine is not None and fate_of_session in {None, "unknown"}:
         fate_of_session, cut = scales.weigh(mine)  # before anything is enforced, connections may not be tracked
-        cuts += [] if cut is None else [msgspec.structs.replace(cut, session=True)]
-    cuts.sort(key=lambda cut: (not cut.session, -(cut.flow.bytes_to_dst or 0) - (cut.flow.bytes_to_src or 0)))
+        if cut is not None:
+            cuts.append(msgspec.structs.replace(cut, session=True))
+            count += 1
     return Prospect(
-        cuts=tuple(cuts[:told]),
-        cut=len(cuts),
+        cuts=tuple(sorted(cuts, key=weight)[:told]),
+        cut=count,
         flows=judged,
         unjudged=unjudged,
         session=None if fate_of_session is None else SESSION[fate_of_session],
     )
+
+
+def weight(cut: Cut) -> tuple[bool, int]:
+    """The session before all, then the busiest."""
+    return not cut.session, -(cut.flow.bytes_to_dst or 0) - (cut.flow.bytes_to_src or 0)
 
 
 SESSION = {"stays": "allow", "cut": "deny", "not-ours": "unknown", "unknown": "unknown"}

@@ -154,9 +154,13 @@ class LiveFlow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `calicod reload`: the revision in force, what was rejected, and why nothing changed, if so."""
+    """The answer of `calicod reload`: the revision in force, what was rejected, and why nothing changed, if so.
+
+    `trial`: what is in force in place of the files that were read.
+    """
 
     revision: int
     generation: int
     rejected: tuple[Diagnostic, ...] = ()
     error: str = ""
+    trial: TrialState | None = None

@@ -58,6 +58,7 @@ class Trials:
         self._edited: tuple[str, ...] = ()
         self._busy = asyncio.Lock()
         self._again_at = 0.0
+        self._ended = False
         self._answer = Reloaded(revision=0, generation=0)
 
     def take_over(self, *, replaced: bool) -> None:
@@ -142,7 +143,7 @@ class Trials:
                 raise CalicodError("K052", "there is nothing to roll back to", hint="no set was applied here yet")
             back = Held(texts=former.texts, phase="install", began=now(), last_good=former.last_good)
             if held is None:
-                back = await asyncio.to_thread(self._installing, back)
+                back = await self._replacing(back)
             else:
                 back = msgspec.structs.replace(back, former=Former(held.texts, held.last_good))
             await self._hold(back)
@@ -161,6 +162,7 @@ class Trials:
 
     async def end(self) -> None:
         """The daemon ends: nobody would be there to roll back."""
+        self._ended = True
         async with self._busy:
             if self._held is not None and self._held.phase == "trial":
                 await self._roll_back(STOPPED)
@@ -179,6 +181,8 @@ class Trials:
                 self._edited = folder.differences(held.written, present)
 
     def _refuse_second(self) -> None:
+        if self._ended:
+            raise CalicodError("K054", "the daemon is stopping", hint="start it: `systemctl start calicod`")
         if self._busy.locked():
             raise CalicodError("K050", "another change of this kind is under way", hint="`calicod status` tells of it")
         state = self.state()
@@ -193,10 +197,17 @@ class Trials:
         present = await asyncio.to_thread(fingerprint, self._sources.paths)
         edited = folder.differences(held.written, present) if held.phase == "trial" else ()
         if held.phase == "trial":
-            await self._hold(await asyncio.to_thread(self._installing, held))
+            await self._hold(await self._replacing(held))
             self._tell(ev.PolicyConfirmed(files=len(held.texts)))
         await self._install()
         return msgspec.structs.replace(self._outcome(done), edited=edited)
+
+    async def _replacing(self, held: Held) -> Held:
+        try:
+            return await asyncio.to_thread(self._installing, held)
+        except OSError as error:
+            hint = "what cannot be read could not be brought back: mend it, and confirm again"
+            raise CalicodError("K053", f"the policy files cannot be replaced: {error}", hint=hint) from error
 
     def _installing(self, held: Held) -> Held:
         """The record of a set that is to be installed, with what is there before it."""

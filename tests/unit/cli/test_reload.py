@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from calicod.cli.reload import command
-from calicod.daemon.state import Reloaded
+from calicod.daemon.state import Reloaded, TrialState
 from tests.unit.cli.serving import serving
 from tests.unit.daemon.test_state import WRONG
 
@@ -45,6 +45,14 @@ def test_a_change_that_failed_exits_1_and_says_why(path):
 
 def test_json_is_the_whole_answer(path):
     assert msgspec.json.decode(asked(path, GOOD, "--json").stdout, type=Reloaded) == GOOD
+
+
+def test_a_set_in_place_of_the_files_is_told(path):
+    trial = TrialState(phase="trial", began="", seconds_left=42.0, files=("/p/a.yaml",))
+    done = asked(path, Reloaded(revision=7, generation=3, trial=trial))
+
+    assert (done.exit_code, done.stdout) == (0, "revision 7\n")
+    assert "the policy files are not in force" in done.stderr
 
 
 def test_a_daemon_that_cannot_be_reached_exits_3(path):

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,29 @@ def test_what_cannot_be_seen_is_no_session(proc):
 @pytest.mark.parametrize("text", ["", "a b c d", "192.0.2.9 50000 192.0.2.1", "192.0.2.9 x 192.0.2.1 22"])
 def test_what_sshd_would_not_say_is_no_session(text):
     assert parse(text) is None
+
+
+SERVER = """
+import socket, subprocess, sys
+open("/proc/self/comm", "w").write("sshd")
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+ours, _ = listener.accept()
+print(*client.getsockname(), *listener.getsockname(), flush=True)
+ask = "from calicod.cli.session import find; print(find({}), flush=True)"
+subprocess.run([sys.executable, "-c", ask], check=True)
+"""
+
+
+def test_the_socket_of_a_real_server_is_found():
+    env = {name: value for name, value in os.environ.items() if name != "SSH_CONNECTION"}
+    command = [sys.executable, "-c", SERVER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=env)
+    ends, found = done.stdout.splitlines()
+    client, port, server, server_port = ends.split()
+
+    # both ends are this server's own
+    assert found in {f"{client}:{port} -> {server}:{server_port}", f"{server}:{server_port} -> {client}:{port}"}
 
 
 def test_zones_and_mapped_addresses_are_those_that_packets_bear():

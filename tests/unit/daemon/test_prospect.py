@@ -96,10 +96,10 @@ def test_the_session_comes_first_then_the_busiest():
 
 
 def test_of_many_cuts_some_are_told_and_all_are_counted():
-    flows = [flow(ETH0, generation=NOW)] * 5
+    flows = [replace(flow(ETH0, generation=NOW), bytes=n, reply_bytes=0) for n in (3, 9, 1, 7, 5)]
     found = prospect(flows, scales(CLOSED), None, time.monotonic() + 5, told=2)
 
-    assert (len(found.cuts), found.cut) == (2, 5)
+    assert ([cut.flow.bytes_to_dst for cut in found.cuts], found.cut) == ([9, 7], 5)
 
 
 def empty_scales(coming: RuleSet) -> Scales:

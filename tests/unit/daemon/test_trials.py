@@ -264,6 +264,21 @@ def test_a_trial_that_cannot_be_written_down_is_not_begun(plane):
     assert (plane.trials.state(), plane.in_force) == (None, (OLD,))
 
 
+def test_what_could_not_be_brought_back_is_not_replaced(plane):
+    try_for(plane, 60.0)
+    (plane.policies / "deep").mkdir()
+    (plane.policies / "deep" / "gone.yaml").symlink_to("/proc/self/mem")
+
+    assert code(plane.trials.confirm()) == "K053"
+    assert (plane.trials.state().phase, plane.in_force) == ("trial", (NEW,))
+
+
+def test_a_daemon_that_ends_takes_no_set_any_more(plane):
+    asyncio.run(plane.trials.end())
+
+    assert code(plane.trials.apply(SET, 60.0)) == "K054"
+
+
 # Whoever dies
 
 
