@@ -5,7 +5,7 @@ flow that is judged again one only if its verdict or rule changed on that path. 
 or lost is told. Time is an argument; nothing here blocks or fails on content.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 
 import msgspec
@@ -34,6 +34,7 @@ SAME_FLOW_SECONDS = 1
 TRACKED_ICMP = {ICMP: frozenset({8, 13, 15, 17}), ICMPV6: frozenset({128, 139})}
 """ICMP types that begin a connection; conntrack does not track the others, so each packet is judged by itself."""
 LOSS_INTERVAL_NS = 10_000_000_000
+NO_ENDS: deque[ConntrackEvent] = deque(maxlen=0)
 
 PolicyCounts = dict[tuple[str, str, str], list[int]]
 
@@ -69,11 +70,15 @@ class EventLog:
         """Remembers live flows that bear our stamp, as a former supervisor knew them (a dump, with timestamps)."""
         self._closings.seed(flows)
 
-    def records(self, batch: Batch) -> list[bytes]:
-        """What one worker judged."""
+    def records(self, batch: Batch, ends: deque[ConntrackEvent] = NO_ENDS, now_ns: int = 0) -> list[bytes]:
+        """What one worker judged. Of `ends` those that come before a record are taken, and told before it."""
         self._revision = batch.revision
         self._closings.revision = max(self._closings.revision, batch.revision)
         for r in batch.records:
+            while ends and ends[0].flow.stop_ns <= r.time_ns:
+                line = self._closings.line(ends.popleft(), now_ns)
+                if line is not None:
+                    self._out.append(line)
             # id(): an Enum's own hash is a Python function, and its members are there for ever
             key = (r.decision, id(r.hook), r.in_interface, r.out_interface, r.protocol)
             self._record(r, self._history.templates.cache.get(key) or self._template(key, r))

@@ -122,16 +122,10 @@ class Reporter:
     def batch(self, batch: Batch) -> None:
         """What one worker judged. Ends come between the decisions where they belong: ports are used again at once."""
         self._elsewhere += batch.lost
-        lines: list[bytes] = []
-        told = 0
-        for number, record in enumerate(batch.records):
-            if self._ends and self._ends[0].flow.stop_ns <= record.time_ns:
-                lines += self._log.records(Batch(batch.worker, batch.revision, batch.records[told:number]))
-                lines += self._ended(record.time_ns)
-                told = number
-        lines += self._log.records(Batch(batch.worker, batch.revision, batch.records[told:], batch.lost))
+        now = self._clock()
+        lines = self._log.records(batch, self._ends, now)
         if batch.records:
-            self._judged_ns, self._batch_ns = batch.records[-1].time_ns, self._clock()
+            self._judged_ns, self._batch_ns = batch.records[-1].time_ns, now
         self._write(lines)
 
     def connections(self, events: Sequence[ConntrackEvent], overruns: int) -> None:

@@ -1,5 +1,7 @@
 """contract.md, "How many": packets in, events out."""
 
+from collections import deque
+
 import msgspec
 import pytest
 
@@ -7,8 +9,9 @@ from calicod.daemon.folding import LOG_LIMIT, WINDOW_NS
 from calicod.model.decision import EndpointReference, Pending
 from calicod.model.event import ConnectionAllowed, EventsLost, Hits, Party, PolicyApplied, QueueDropped
 from calicod.model.hook import Hook
-from calicod.model.record import Record
+from calicod.model.record import Batch, Record
 from calicod.model.verdict import Reason, Verdict
+from calicod.netfilter.flow import ConntrackEvent
 from calicod.ruleset.program import CompiledPolicy, RuleSet
 from tests.unit.daemon.telling import (
     CLIENT,
@@ -30,6 +33,7 @@ from tests.unit.daemon.telling import (
     packet,
     ping,
     rule,
+    values,
 )
 
 WINDOW = WINDOW_NS / SECOND
@@ -98,6 +102,19 @@ def test_the_same_ports_at_once_are_a_new_connection_when_the_first_has_ended():
     teller.ended(flow(0.0, 0.1))
 
     assert names(teller.judged(packet(allow(), 0.2))) == ["connection.allowed"]
+
+
+def test_an_end_is_told_before_the_records_that_come_after_it_and_a_later_one_is_left():
+    teller = Teller()
+    teller.judged(packet(allow()))
+    ends = deque(ConntrackEvent(False, flow(0, ended)) for ended in (0.5, 0.8))
+    batch = Batch(0, 1, (packet(allow(), 0.4, sport=2), packet(allow(), 0.6)))
+
+    told = values(teller.log.records(batch, ends, T0))
+
+    assert names(told) == ["connection.allowed", "connection.closed", "connection.allowed"]
+    assert [event.src_port for event in told] == [2, 40001, 40001]
+    assert [end.flow.stop_ns for end in ends] == [T0 + int(0.8 * SECOND)]
 
 
 @pytest.mark.parametrize("decision", [allow(), deny()], ids=["allowed", "refused"])
