@@ -30,17 +30,18 @@ class Bug(msgspec.Struct, frozen=True):
         return self.since <= version < (own[0] if own else max(self.mended))
 
 
+# Versions as https://osv.dev/vulnerability/<name> gives them.
 BUGS = (
     Bug(
         "CVE-2022-48911",
-        (3, 5),
-        ((4, 19, 232), (5, 4, 182), (5, 10, 103), (5, 15, 26), (5, 16, 12), (5, 17)),
+        (2, 6, 29),
+        ((5, 4, 183), (5, 10, 104), (5, 15, 27), (5, 16, 13), (5, 17)),
         "packets in a queue may outlive their socket: the kernel can crash",
     ),
     Bug(
         "CVE-2022-49110",
-        (5, 15),
-        ((5, 15, 33), (5, 16, 19), (5, 17, 2), (5, 18)),
+        (5, 14),
+        ((5, 15, 34), (5, 16, 20), (5, 17, 3), (5, 18)),
         "ended connections are told minutes late and in bursts, so that `connection.closed` events get lost",
     ),
 )
