@@ -401,12 +401,16 @@ def test_fragments_are_judged_as_what_they_make_together(daemon: Running) -> Non
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize(("kind", "shown"), [(OPTIONS, 8080), (ROUTING, 0x1B00)])
+@pytest.mark.parametrize("stage", ["", "doNotTrack"])
 def test_a_packet_that_linux_reads_in_another_way_opens_no_other_port(
-    daemon: Running, protocol: str, kind: int, shown: int
+    daemon: Running, protocol: str, kind: int, shown: int, stage: str
 ) -> None:
     router, hidden = daemon.router, 6666
     allowed = [f"{{action: Allow, protocol: {protocol.upper()}, destination: {{ports: [{shown}]}}}}"]
-    use(daemon, host(allowed, ANY), work(ANY, ANY))
+    more = [
+        policy(stage, "role == 'host'", allowed, NONE).replace("order: 1", f"{stage}: true\n  applyOnForward: true")
+    ]
+    use(daemon, host([] if stage else allowed, ANY), work(ANY, ANY), *(more if stage else []))
 
     def arrives(name: str, word: bytes) -> bool:
         """Whether what is hidden does; `far` is beyond an interface that nobody manages."""

@@ -137,6 +137,7 @@ def test_random_kills_under_load_let_nothing_forbidden_through_and_break_nothing
             if changing:  # a change of policy that is under way when the next one dies
                 daemon.write(some=POLICY.format(order=n + 2))
             elif role == "keeper":  # what bears an old stamp would wait for the next keeper
+                daemon.until(lambda status: status.healthy)
                 daemon.reload()
                 assert all(flow.forth(LIVE_SECONDS) and flow.back(LIVE_SECONDS) for flow in tried)
             kills.append(Kill(role))
