@@ -10,8 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from calicod.intercept.counters import read_counters
 from tests.kernel import needs_kernel
 from tests.netns.kept import freeze
 from tests.netns.node import Node, UdpFlow, address, node
+from tests.netns.rewriting import latency, many, rewriting
 from tests.netns.running import Running, running_in, wait_for
 from tests.netns.test_daemon import ALLOW, TcpFlow, endpoints, flooding, switch
 from tests.netns.world import inside
@@ -313,22 +312,10 @@ def test_ten_thousand_policies_rewritten_each_second_hold_up_no_verdict_and_the_
     router: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with started(router, tmp_path) as daemon:
-        rest = latencies(router, 2.0)
+        rest = latency(router, 2.0)
         before = daemon.status().revision
-        over, written = threading.Event(), []
-
-        def rewrite() -> None:
-            while not over.wait(1.0):
-                written.append(len(written))
-                daemon.write(many=many(len(written)))
-
-        writer = threading.Thread(target=rewrite)
-        writer.start()
-        try:
-            busy = latencies(router, 8.0)
-        finally:
-            over.set()
-            writer.join()
+        with rewriting(daemon) as written:
+            busy = latency(router, 8.0)
         daemon.write(many=many(0))
         assert daemon.reload().error == ""
         applied = daemon.status().revision - before
@@ -340,36 +327,3 @@ def test_ten_thousand_policies_rewritten_each_second_hold_up_no_verdict_and_the_
         assert applied <= len(written) + 1, "changes that come together are one"
         assert not passes(router, 4080), "the newest is in force"
         assert busy < max(1.0, 20 * rest), "far from twice as at rest, even for a busy machine"
-
-
-def many(number: int) -> str:
-    """10,000 policies of which the last but one closes port 4080 + number."""
-    head = "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\n"
-    text = [
-        f"{head}metadata: {{name: p{n}}}\nspec: {{order: 0, selector: \"n == '{n}'\", ingress: [{{action: Deny}}]}}\n"
-        for n in range(9_999)
-    ]
-    rule = f"{{action: Deny, protocol: UDP, destination: {{ports: [{4080 + number}]}}}}"
-    text.append(
-        f"{head}metadata: {{name: last}}\nspec: {{order: 0, selector: \"role == 'work'\", ingress: [{rule}]}}\n"
-    )
-    return "---\n".join(text)
-
-
-def latencies(router: Node, seconds: float) -> float:
-    """The 99th percentile of the time that a new flow's first datagram takes."""
-    took = []
-    with (
-        router.world.socket(router.space("w1"), socket.AF_INET, socket.SOCK_DGRAM) as server,
-        inside(router.space("ext")),
-    ):
-        server.bind(("", 4090))
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-                began = time.perf_counter()
-                sender.sendto(b"x", (address("w1", 4), 4090))
-                server.recv(10)
-                took.append(time.perf_counter() - began)
-            time.sleep(0.002)
-    return sorted(took)[int(len(took) * 0.99)]
