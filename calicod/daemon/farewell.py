@@ -89,17 +89,13 @@ class Placing:
         return Place(Hook.FORWARD, incoming, out) if out else None
 
     def settle(self, source: bytes, destination: bytes) -> tuple[Place, int] | None:
-        """The path of a flow between these addresses that bears no stamp, by where its answers go, and its id."""
-        back = self._find(source, b"", 0)
-        if back is not None and back.local:
-            out = self._name(self._find(destination, source, 0))
-            return (Place(Hook.OUTPUT, "", out), self._sends(out)) if out else None
-        incoming = self._name(back)
-        if not incoming:
+        """The path of a flow that bears no stamp, with the id that it would get; none on `lo`."""
+        place = self.by_routes(source, destination)
+        if place is None or place.out_interface == "lo":
             return None
-        interface = self._ids.get(incoming, self._shared(incoming))
-        place = self.place(source, destination, interface)
-        return None if place is None else (place, interface)
+        if place.hook is Hook.OUTPUT:
+            return place, self._sends(place.out_interface)
+        return place, self._ids.get(place.in_interface, self._shared(place.in_interface))
 
     def _shared(self, name: str) -> int:
         return WORKLOAD_ID if self._prefixes and name.startswith(self._prefixes) else UNMANAGED_ID
