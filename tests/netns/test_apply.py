@@ -3,15 +3,20 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from calicod.cli.client import Unreachable
+from calicod.cli.client import Unreachable, request
+from calicod.daemon.proposal import Document, Proposal
+from calicod.ruleset.enforcement import decode
 from tests.netns.node import Node, address, node
 from tests.netns.running import CALICOD, Running, running_in, wait_for
 from tests.netns.test_daemon import ALLOW, DENY, TcpFlow, endpoints, switch
@@ -186,6 +191,59 @@ def test_a_confirmed_set_is_what_the_policy_files_hold_and_stays(daemon, live):
     assert works_again(live)
     assert daemon.run("rollback")[0] == 0
     assert policy_text(daemon) == CUTS
+
+
+ROUNDS = 12
+
+
+def many(version: int) -> dict[str, str]:
+    """A set of many files, by name."""
+    rule = f"{{action: Allow, protocol: TCP, destination: {{ports: [{version}]}}}}"
+    policies = {f"p{n}.yaml": switch(rule).replace("name: switch", f"name: v{version}-{n}") for n in range(25)}
+    return {"endpoints.yaml": endpoints()} | policies
+
+
+def in_force(daemon: Running) -> set[str]:
+    """The versions of the policies that are enforced."""
+    ruleset = decode(request(str(daemon.socket), "/enforcement")).ruleset
+    return {policy.name.partition("-")[0] for policy in ruleset.policies if policy.name.startswith("v")}
+
+
+def test_who_is_killed_while_a_set_is_confirmed_leaves_a_whole_one(daemon):
+    """The supervisor, at any moment of applying and confirming: what is in force and in the files is one set, whole."""
+    chance = random.Random(7)
+    (daemon.policies / "switch.yaml").unlink()
+    held = {1: many(1)}
+    for name, text in held[1].items():
+        (daemon.policies / name).write_text(text)
+    daemon.until(lambda status: status.healthy and in_force(daemon) == {"v1"})
+    confirmed = 0
+    for version in range(2, ROUNDS + 2):
+        held[version] = many(version)
+        documents = tuple(Document(name, text) for name, text in held[version].items())
+        body = msgspec.json.encode(Proposal(documents=documents, confirm_within=600.0))
+        request(str(daemon.socket), "/apply", "POST", body)
+        supervisor = daemon.status().supervisor_pid
+        kill = threading.Timer(chance.uniform(0, 0.15), os.kill, (supervisor, signal.SIGKILL))
+        kill.start()
+        with contextlib.suppress(Unreachable):
+            request(str(daemon.socket), "/confirm", "POST")
+        kill.join()
+        status = daemon.until(
+            lambda status, old=supervisor: (
+                status.supervisor_pid != old
+                and status.healthy
+                and (status.trial is None or status.trial.phase == "trial")
+            )
+        )
+        if status.trial is not None:
+            request(str(daemon.socket), "/rollback", "POST")
+        found = {path.name: path.read_text() for path in daemon.policies.glob("*.yaml")}
+        (whole,) = [number for number, texts in held.items() if texts == found]
+        assert in_force(daemon) == {f"v{whole}"}
+        confirmed += whole == version
+        held = {whole: found}
+    assert confirmed
 
 
 def test_a_set_for_good_is_installed_at_once(daemon):
