@@ -23,11 +23,14 @@ FRAGMENT = Struct("!BxH")
 IPV4, IPV6 = 4, 6
 V4_PLAIN = 0x45
 """The first byte of an IPv4 header without options."""
-V4_HEADER, V6_HEADER, V6_HOP_LIMIT = 20, 40, 7
+V4_HEADER, V6_HEADER = 20, 40
+V4_PROTOCOL, V6_NEXT_HEADER, V6_HOP_LIMIT = 9, 6, 7
 HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, OPTIONS = 0, 43, 44, 51, 60
 EXTENSIONS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT_HEADER, AUTHENTICATION, OPTIONS})
 """INVARIANT: those that conntrack walks, and no others: what is judged must be the flow that gets the stamp. To Linux a
 mobility, HIP or shim6 header (135, 139, 140) is what the packet is about, whatever follows it."""
+IN_EIGHTS = frozenset({HOP_BY_HOP, ROUTING, OPTIONS})
+"""Those that say their length in units of eight bytes, without the first (RFC 8200)."""
 SMALLEST_EXTENSION = 8
 MAX_EXTENSIONS = 16
 """Headers walked before a packet counts as malformed (D23)."""
@@ -37,7 +40,7 @@ MORE_OR_OFFSET_V6, OFFSET_V6 = 0xFFF9, 0xFFF8
 
 WITH_PORTS: Mapping[int, int] = MappingProxyType({TCP: 20, UDP: 8, SCTP: 12, UDPLITE: 8})
 """Bytes of transport header that must be there (RFC 9293, 768, 9260, 3828)."""
-LONGEST = max(WITH_PORTS.values())
+HAS_PORTS, LONGEST = frozenset(WITH_PORTS), max(WITH_PORTS.values())
 V4_ROOM, V6_ROOM = V4_HEADER + LONGEST, V6_HEADER + LONGEST
 """Where there is so much, no transport header is cut off."""
 NEEDED_V4: Mapping[int, int] = MappingProxyType({**WITH_PORTS, ICMP: 8})
@@ -49,15 +52,15 @@ def decode(raw: bytes) -> Packet | Malformed:
     """The packet in `raw`, from its IP header on; what follows the headers may be cut off."""
     first, length = (raw[0], len(raw)) if raw else (0, 0)
     if first == V4_PLAIN:  # what nearly all packets are is read at once, to what the slow way reads
-        if length >= V4_ROOM:
+        if length >= V4_ROOM and raw[V4_PROTOCOL] in HAS_PORTS:
             total, bits, protocol, src, dst, sport, dport = V4_PORTS.unpack_from(raw)
-            if protocol in WITH_PORTS and total >= V4_ROOM and not bits & MORE_OR_OFFSET_V4:
+            if total >= V4_ROOM and not bits & MORE_OR_OFFSET_V4:
                 return Packet(4, protocol, src, dst, sport, dport)
         return decode_v4(raw)
     if first >> 4 == IPV6:
-        if length >= V6_ROOM:
+        if length >= V6_ROOM and raw[V6_NEXT_HEADER] in HAS_PORTS:
             payload, protocol, src, dst, sport, dport = V6_PORTS.unpack_from(raw)
-            if protocol in WITH_PORTS and payload >= LONGEST:
+            if payload >= LONGEST:
                 return Packet(6, protocol, src, dst, sport, dport)
         return decode_v6(raw)
     if first >> 4 == IPV4:
@@ -85,13 +88,18 @@ def decode_v6(raw: bytes, needed: Mapping[int, int] = NEEDED_V6) -> Packet | Mal
     if len(raw) < V6_HEADER:
         return Malformed("short-header", IPV6)
     length, protocol, src, dst = V6.unpack_from(raw)
-    end = min(len(raw), V6_HEADER + length) if length else len(raw)  # 0: jumbo payload (RFC 2675), BIG TCP
+    end = len(raw)
+    if length and V6_HEADER + length < end:  # 0: jumbo payload (RFC 2675), BIG TCP
+        end = V6_HEADER + length
     if protocol not in EXTENSIONS:
         return transport(raw, V6_HEADER, end, needed, 6, protocol, src, dst)
     walked = walk(raw, end, protocol)
     if isinstance(walked, str):
         return Malformed(walked, 6, protocol, src, dst)
     start, protocol, bits = walked
+    if not bits and protocol in HAS_PORTS and start + LONGEST <= end:
+        sport, dport = PORTS.unpack_from(raw, start)
+        return Packet(6, protocol, src, dst, sport, dport)
     if bits & MORE_OR_OFFSET_V6:
         return fragment(raw, start, end, needed, 6, protocol, src, dst, bits & OFFSET_V6)
     return transport(raw, start, end, needed, 6, protocol, src, dst)
@@ -102,8 +110,14 @@ def walk(raw: bytes, end: int, following: int) -> tuple[int, int, int] | str:
 
     A first fragment that ends within an extension header (forbidden by RFC 7112) is told like a later one.
     """
-    start, bits = V6_HEADER, 0
-    for _ in range(MAX_EXTENSIONS):
+    start, bits, seen = V6_HEADER, 0, 0
+    while following in IN_EIGHTS and seen < MAX_EXTENSIONS and start + SMALLEST_EXTENSION <= end:
+        following, length = raw[start], raw[start + 1] * 8 + 8
+        seen += 1
+        start += length
+        if start > end:
+            return "short-extension"
+    for _ in range(seen, MAX_EXTENSIONS):
         if following not in EXTENSIONS or bits & OFFSET_V6:
             return start, following, bits
         if start + SMALLEST_EXTENSION > end:
@@ -137,7 +151,7 @@ def transport(  # noqa: PLR0913, PLR0917  the hot path: values already read are 
         return Packet(family, protocol, src, dst)
     if start + need > end:
         return Malformed("short-transport", family, protocol, src, dst)
-    if protocol in WITH_PORTS:
+    if protocol in HAS_PORTS:
         sport, dport = PORTS.unpack_from(raw, start)
         return Packet(family, protocol, src, dst, sport, dport)
     hop_limit = raw[V6_HOP_LIMIT] if protocol == ICMPV6 else -1
