@@ -48,18 +48,13 @@ class LastGood:
 
     def content(self) -> bytes:
         """The state as it stands, for `recall` and `beside`; empty when there is none."""
-        if self._known is not None:
-            return encoded(tuple(self._known.values()))
-        try:
-            return self.path.read_bytes()
-        except OSError:
-            return b""
+        known = self._recalled()[0] if self._known is None else self._known
+        return encoded(tuple(known.values())) if known else b""
 
     def recall(self, content: bytes) -> None:
         """Puts a former state in place of this one."""
-        resources = decoded(content) if content else ()
-        self._known = {identity(resource): resource for resource in resources}
-        self._problems += self._remember(resources)
+        self._known, problems = _opened(content)
+        self._problems += problems + self._remember(tuple(self._known.values()))
 
     def _recalled(self) -> tuple[dict[Identity, Resource], tuple[Diagnostic, ...]]:
         """What the last process remembered."""
@@ -94,8 +89,19 @@ class LastGood:
 
 def beside(content: bytes, loaded: Loaded) -> Merged:
     """What was read, with the last good versions of another state, which stays as it is."""
-    resources = decoded(content) if content else ()
-    return _merged({identity(resource): resource for resource in resources}, loaded)
+    known, problems = _opened(content)
+    merged = _merged(known, loaded)
+    return msgspec.structs.replace(merged, diagnostics=merged.diagnostics + problems)
+
+
+def _opened(content: bytes) -> tuple[dict[Identity, Resource], tuple[Diagnostic, ...]]:
+    """What a state holds; nothing, told, when another version wrote it."""
+    try:
+        resources = decoded(content) if content else ()
+    except (ValueError, msgspec.MsgspecError) as error:
+        message = f"last good versions that belong to these files are lost: {error}"
+        return {}, (Diagnostic(code="Y021", message=message, hint="mend what is rejected"),)
+    return {identity(resource): resource for resource in resources}, ()
 
 
 def _merged(known: dict[Identity, Resource], loaded: Loaded) -> Merged:

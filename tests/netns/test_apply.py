@@ -350,3 +350,17 @@ def test_the_session_is_found_above_a_command_whose_environment_was_cleaned(daem
 
     assert f"your own session {words.split()[0]}:" in done.stdout
     assert "stays" in done.stdout
+
+
+def test_where_live_connections_are_kept_none_is_told_as_cut(router, tmp_path):
+    with running_in(router, tmp_path, {"established": "keep"}) as daemon:
+        daemon.write(endpoints=endpoints(), switch=switch(ALLOW))
+        daemon.start()
+        with TcpFlow(router, "ext", "w1", 4, PORT) as flow:
+            assert flow.forth(2.0)
+            answer = apply(daemon, "--confirm-within", "60s")
+
+            assert answer["prospect"]["cuts"] == []
+            assert flow.forth(2.0)
+            assert flow.back(2.0)
+        assert "DENIED" in daemon.run("explain", "--live", *packet())[1]

@@ -149,3 +149,19 @@ def test_last_good_versions_of_another_state_stand_in_beside_it(state):
     assert orders(merged) == {"a": 1, "b": 2}
     assert orders(beside(b"", texts(a=tier("a", "much")))) == {}
     assert orders(store.merge(texts(a=tier("a", "much")))) == {"a": 1}
+
+
+def test_a_damaged_state_is_none_to_put_back(state):
+    state.mkdir()
+    (state / "lastgood").write_bytes(b"calicod last good 1\nhalf")
+
+    assert LastGood(state).content() == b""
+
+
+def test_a_state_of_another_version_stands_in_for_nothing_and_is_told(state):
+    merged = beside(b"another", texts(a=tier("a", "much")))
+    store = LastGood(state)
+    store.recall(b"another")
+
+    assert (orders(merged), [d.code for d in merged.diagnostics][-1]) == ({}, "Y021")
+    assert [d.code for d in store.merge(texts(b=tier("b", 1))).diagnostics] == ["Y021"]
