@@ -4,6 +4,7 @@ Law: every flow has a name that travels in it; what arrives is known by its name
 """
 
 import errno
+import re
 import select
 import socket
 import struct
@@ -21,6 +22,7 @@ ALLOWED, FORBIDDEN = 3000, 4000
 SERVERS = ("w1", "node")
 ECHO = {4: 8, 6: 128}
 ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
+NAME = re.compile(rb"<((?:udp|icmp) [^<>]+)>")
 PAUSE = 0.004
 """Seconds between two pairs of datagrams; each fifth time there is a pair of the others too."""
 SYN_SECONDS = 8.0
@@ -75,10 +77,10 @@ class Flood:
                 data = receiver.recv(500)
             except TimeoutError:
                 continue
-            at = data.rfind(b"<")
-            name = data[at + 1 : data.rfind(b">")]
-            if at < 0 or (name.startswith(b"icmp") and data[at - 8] not in ECHO.values()):
+            found = NAME.search(data)
+            if found is None or (found[1].startswith(b"icmp") and data[found.start() - 8] not in ECHO.values()):
                 continue  # a neighbour's question, or an answer
+            name = found[1]
             if b"forbidden" in name:
                 self.forbidden.append(name)
             elif name in self.arrived or not name.startswith(expected.encode()):

@@ -7,6 +7,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig, IPv6
 
 from calicod.model.network import V4_LENGTH, V6_LENGTH
+from calicod.packet.ambiguous import is_ambiguous
 from calicod.packet.decode import decode, decode_v4, decode_v6
 from calicod.packet.turn import is_error, quoted, turned
 from calicod.packet.value import Malformed, Packet
@@ -22,6 +23,7 @@ def check_answer(raw: bytes) -> None:
     """An answer that is whole, whatever the bytes."""
     answer = decode(raw)
     inner = quoted(raw)
+    assert is_ambiguous(raw) in {True, False}
 
     assert isinstance(answer, Packet | Malformed)
     assert inner is None or isinstance(inner, Packet | Malformed)
