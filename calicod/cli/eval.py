@@ -26,6 +26,7 @@ from calicod.cli.judging import (
 )
 from calicod.datastore.paths import STDIN
 from calicod.engine.bitmap import BitmapEngine
+from calicod.engine.memory import Memory
 from calicod.model.decision import Decision
 from calicod.model.hook import ENTERING, LEAVING, Hook
 from calicod.model.network import V4_LENGTH, parse_address
@@ -35,6 +36,8 @@ from calicod.packet.value import Packet
 BATCH = 512
 """Lines written at once."""
 MEMO = 65536
+ROOM = 8
+"""Each of thousands of endpoints has decisions of its own: up to 250 MB."""
 ABSENT = -1
 
 OWN_ICMP = MappingProxyType({4: ICMP, 6: ICMPV6})
@@ -88,7 +91,7 @@ def command(*, judging: Judging, packets: str) -> None:
     given = opened(packets)
     ruleset = compiled(written(judging), None if judging.cluster else judging.node)
     tell_of_lost_hosts(judging, ruleset)
-    engine = BitmapEngine(ruleset, present(judging, ruleset))
+    engine = BitmapEngine(ruleset, present(judging, ruleset), memory=Memory(ROOM))
     out = sys.stdout.buffer
     failed = False
     lines: list[bytes] = []

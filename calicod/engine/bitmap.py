@@ -62,11 +62,17 @@ class BitmapEngine:
     `former`: an engine whose place this one takes; what it worked out about IP sets is used again if they are equal.
     """
 
-    def __init__(self, ruleset: RuleSet, interfaces: Iterable[Interface], former: "BitmapEngine | None" = None) -> None:
+    def __init__(
+        self,
+        ruleset: RuleSet,
+        interfaces: Iterable[Interface],
+        former: "BitmapEngine | None" = None,
+        memory: Memory | None = None,
+    ) -> None:
         self.ruleset = ruleset
         self.enforced = enforced_only(ruleset)
         self.topology = resolve(ruleset, interfaces)
-        self._memory = Memory()
+        self._memory = memory or Memory()
         same = former is not None and former.ruleset.ip_sets == ruleset.ip_sets
         self.sets: Sets = former.sets if former is not None and same else Sets(ruleset.ip_sets)
         # by id(): an Enum's own hash is a Python function; its members, like the functions, are there for ever

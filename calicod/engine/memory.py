@@ -19,13 +19,13 @@ class Memory:
 
     `results` by classes, one for each field that the runner's rules use, `twins` the same where there are staged
     policies; `ways` by the entries taken. `made` by the identities of results, `joined` and `foretold` by those of
-    decisions.
+    decisions. `room`: how many times as much as usual, for whoever judges a whole cluster and nobody else's packets.
     """
 
-    def __init__(self) -> None:
-        self.results: Bounded[tuple[int, ...], Result] = Bounded(MAX_CLASSES)
-        self.twins: Bounded[tuple[int, ...], tuple[Result, Result]] = Bounded(MAX_CLASSES)
-        self.ways: Bounded[tuple[int, tuple[int, ...]], Result] = Bounded(MAX_WAYS)
-        self.made: Bounded[tuple[int, ...], tuple[Decision, tuple[Result, ...]]] = Bounded(MAX_WAYS)
-        self.joined: Bounded[tuple[int, int], tuple[Decision, Decision, Decision]] = Bounded(MAX_WAYS)
-        self.foretold: Bounded[tuple[int, int], tuple[Decision, Decision, Decision]] = Bounded(MAX_WAYS)
+    def __init__(self, room: int = 1) -> None:
+        self.results: Bounded[tuple[int, ...], Result] = Bounded(room * MAX_CLASSES)
+        self.twins: Bounded[tuple[int, ...], tuple[Result, Result]] = Bounded(room * MAX_CLASSES)
+        self.ways: Bounded[tuple[int, tuple[int, ...]], Result] = Bounded(room * MAX_WAYS)
+        self.made: Bounded[tuple[int, ...], tuple[Decision, tuple[Result, ...]]] = Bounded(room * MAX_WAYS)
+        self.joined: Bounded[tuple[int, int], tuple[Decision, Decision, Decision]] = Bounded(room * MAX_WAYS)
+        self.foretold: Bounded[tuple[int, int], tuple[Decision, Decision, Decision]] = Bounded(room * MAX_WAYS)
