@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from time import perf_counter
+from time import process_time
 
 from msgspec.structs import replace
 
@@ -105,11 +105,11 @@ def changed(resources: Sequence[Resource], number: int) -> list[Resource]:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Milliseconds."""
+    """Milliseconds of processor time."""
     gc.collect()
-    begin = perf_counter()
+    begin = process_time()
     work()
-    return (perf_counter() - begin) * 1000
+    return (process_time() - begin) * 1000
 
 
 def measure(resources: list[Resource], rounds: int) -> dict[str, float]:
