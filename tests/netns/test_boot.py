@@ -262,6 +262,20 @@ def test_the_first_boot_closes_what_the_configuration_manages(router: Node, daem
         assert not tcp(router, "ext", "node", family, 8000, patience=0.15)
 
 
+def test_the_way_out_without_python_that_the_documentation_tells_opens_and_leaves_others(router: Node, daemon: Running):
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (line,) = [line.strip() for line in page.splitlines() if "grep -v calicod-" in line]
+    router.iptables(4, "-A", "INPUT", "-p", "tcp", "--dport", "8004", "-j", "DROP")
+    boot(router.name, daemon)
+    router.world.run(router.name, "sh", "-c", line)
+
+    assert "calicod" not in router.save()
+    for family in FAMILIES:
+        assert tcp(router, "ext", "node", family, 8000)
+    assert not tcp(router, "ext", "node", 4, 8004, patience=0.15)
+    router.iptables(4, "-F", "INPUT")
+
+
 def test_after_teardown_the_next_boot_starts_with_nothing_saved(router: Node, daemon: Running):
     boot(router.name, daemon)
     code, _, _ = daemon.run("teardown", "--config", str(daemon.config))
