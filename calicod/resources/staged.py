@@ -11,7 +11,7 @@ from calicod.resources.knp import converted
 from calicod.resources.knpspec import SPEC
 from calicod.resources.knpspec import spec as kubernetes_spec
 from calicod.resources.policies import GLOBAL, NAMESPACED, namespaced, of_cluster
-from calicod.resources.report import Report
+from calicod.resources.report import Report, printable
 from calicod.resources.scalars import choice
 from calicod.resources.shapes import or_empty, shape_of, shaped
 from calicod.resources.table import Field, Fields, mapping, pairs
@@ -59,7 +59,7 @@ def _staged(policy: Policy, spec: Mapping, report: Report) -> Policy:
     if policy.staged_action == DELETE:
         for name, node in pairs(spec):
             if name not in KEPT and is_set(node):
-                message = f"{name} cannot stand beside stagedAction: {DELETE}"
+                message = f"{printable(name)} cannot stand beside stagedAction: {DELETE}"
                 report.error("P014", node, message, hint="leave out everything but tier:")
     return policy if policy.staged_action else replace(policy, staged_action=DEFAULT)
 

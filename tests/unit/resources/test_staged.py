@@ -138,3 +138,10 @@ def test_names_are_those_of_the_kinds():
     assert refused("StagedNetworkPolicy", "", name="a.b.c")[0].code == "P001"
     assert one("StagedNetworkPolicy", "", name="knp.default.a.b").metadata.name == "knp.default.a.b"
     assert one("StagedKubernetesNetworkPolicy", "", name="a.b.c").metadata.name == "a.b.c"
+
+
+def test_a_field_that_cannot_stand_beside_a_removal_is_told_without_its_control_characters():
+    spec = 'stagedAction: Delete\n"\\ttier": x'
+    told = load(text("StagedNetworkPolicy", spec), "f.yaml").diagnostics
+
+    assert [str(one).replace("\n", "").isprintable() for one in told if one.code == "P014"] == [True]
