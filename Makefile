@@ -1,11 +1,12 @@
 # Two commands do everything on a fresh Debian 12/13 or Ubuntu 24.04, as root; both set up what is missing first.
-.PHONY: help demo test long proofs setup install lint clean
+.PHONY: help demo test long proofs test-vm setup install lint clean
 
 help:
 	@echo 'make demo    real daemon, real traffic, network namespaces of its own: what calicod does, in a minute'
 	@echo 'make test    every check and every test'
 	@echo 'make long    every property with 10,000 examples instead of 500: half an hour'
 	@echo 'make proofs  a million hostile packets and 200 kills of each process: 20 minutes'
+	@echo 'make test-vm calicod as a unit in a virtual machine, each way of steering, a reboot: four minutes'
 	@echo 'make setup   only the set-up: system packages, .venv, calicod in it'
 	@echo 'make install calicod in /opt/calicod, its unit and its configuration; starts nothing'
 	@echo 'make lint    only the checks that need no packet: ruff, mypy, import-linter'
@@ -26,6 +27,9 @@ long:
 proofs:
 	@scripts/setup test
 	@scripts/test proofs
+
+test-vm:
+	@scripts/test-vm
 
 setup:
 	@scripts/setup

@@ -245,7 +245,7 @@ def test_what_was_saved_for_the_next_boot_is_loaded_and_of_generation_0(
     before = shown()
     installed = installer.inspect()
     assert (installed.generation, installed.intact) == (0, True)
-    assert boot() == "rules of calicod's are there already\n"
+    assert boot() == "IPv4, IPv6: rules of calicod's are there already\n"
     assert shown() == before
 
 
