@@ -128,8 +128,11 @@ class Reporter:
             self._judged_ns, self._batch_ns = batch.records[-1].time_ns, now
         self._write(lines)
 
-    def connections(self, events: Sequence[ConntrackEvent], overruns: int) -> None:
-        """What conntrack told; `overruns`: how often since its stream was opened the kernel had no room for it."""
+    def connections(self, events: Sequence[ConntrackEvent], overruns: int, *, judging: bool = False) -> None:
+        """What conntrack told; `overruns`: how often since its stream was opened the kernel had no room for it.
+
+        `judging`: a batch comes next, so ends that may belong behind its decisions wait for it.
+        """
         if missed := overruns - self._overruns:
             self._overruns = overruns
             self._elsewhere += missed
@@ -137,7 +140,7 @@ class Reporter:
         now = self._clock()
         self._write(self._log.connections([event for event in events if event.new], now))
         self._ends.extend(event for event in events if not event.new)
-        self._write(self._ended(now if self._quiet(now) else self._judged_ns))
+        self._write(self._ended(now if self._quiet(now) and not judging else self._judged_ns))
 
     def emit(self, event: Event) -> None:
         """Any other event; time and node are filled in."""

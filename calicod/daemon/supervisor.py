@@ -178,7 +178,7 @@ class Supervisor:
         for worker, channel in enumerate(self.workers.channels):
             gather(loop, channel.fileno(), self._guarded(partial(self.workers.take, worker)))
         loop.add_reader(self.keeper.fileno(), self._guarded(self._keeper_spoke))
-        gather(loop, self.connections.fileno(), self._read_connections)
+        gather(loop, self.connections.fileno(), self._guarded(self._connections_changed))
         loop.add_reader(self.links.fileno(), self._links_changed)
 
     def _guarded(self, action: Callable[[], bool]) -> Callable[[], bool]:
@@ -226,15 +226,21 @@ class Supervisor:
         if self.links.changed():
             self.changes.ask(reread=False)
 
-    def _read_connections(self) -> bool:
+    def _connections_changed(self) -> bool:
+        """What was judged is told before its end: it may wait to be gathered. Says whether more waits."""
+        for worker in range(len(self.workers.channels)):
+            self.workers.take(worker)
+        return self._read_connections()
+
+    def _read_connections(self, *, judging: bool = False) -> bool:
         """Whether more waits."""
         events = self.connections.read(EVENTS_AT_ONCE)
-        self.reporter.connections(events, self.connections.overruns)
+        self.reporter.connections(events, self.connections.overruns, judging=judging)
         return len(events) == EVENTS_AT_ONCE
 
     def _batch(self, batch: Batch) -> None:
         """The kernel told the ends of earlier connections before these were judged: they are here already."""
-        self._read_connections()
+        self._read_connections(judging=True)
         self.reporter.batch(batch)
 
     def _replace_hung(self) -> None:

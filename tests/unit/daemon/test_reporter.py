@@ -152,6 +152,18 @@ def test_an_end_waits_for_the_decision_of_its_connection(reporter, clock):
     assert ended.flow_id == told[1].flow_id
 
 
+def test_an_end_that_is_read_with_the_decision_of_its_connection_waits_for_it(reporter, clock):
+    clock.at = 1
+    reporter.connections([ConntrackEvent(False, flow(0, 0.5))], 0, judging=True)
+    reporter.batch(Batch(0, 1, (packet(allow()),)))
+    clock.at = 2
+    reporter.tick()
+
+    allowed, closed = values(reporter.recent())
+    assert names([allowed, closed]) == ["connection.allowed", "connection.closed"]
+    assert closed.flow_id == allowed.flow_id
+
+
 def test_when_too_many_ends_wait_they_are_told(reporter, clock, monkeypatch):
     monkeypatch.setattr(module, "ENDS_LIMIT", 2)
     reporter.batch(Batch(0, 1, (packet(allow(), sport=2),)))
