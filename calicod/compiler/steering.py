@@ -38,11 +38,14 @@ def steer(ruleset: RuleSet, interfaces: Iterable[Interface], previous: Steering 
     wildcard = None if topology.wildcard is None else ruleset.hosts[topology.wildcard]
     return replace(
         plain,
-        nics=tuple(nic(ruleset, name, ids[name], judges.get(name), ids[apart.get(name, "")]) for name in names),
+        nics=tuple(
+            nic(name, ids[name], ids[apart.get(name, "")], judge_of(ruleset, judges, name), wildcard) for name in names
+        ),
         wildcard_host=wildcard is not None,
         wildcard_forward=wildcard is not None and judges_forwarded(wildcard),
+        wildcard_prednat=wildcard is not None and wildcard.pre_dnat != NO_PROGRAM,
         loopback=ids[apart.get(LOOPBACK, "")] if LOOPBACK in judges else None,
-        loopback_untracked=LOOPBACK in judges and judges_untracked(ruleset.hosts[judges[LOOPBACK]]),
+        loopback_untracked=judges_untracked(judge_of(ruleset, judges, LOOPBACK)),
         workload_prefixes=settings.workload_prefixes,
         forwarding_workloads=tuple(ForwardingWorkload(w, ids[w], granted[w]) for w in granted),
         failsafe_inbound=failsafe_ports(settings.failsafe_inbound),
@@ -51,11 +54,18 @@ def steer(ruleset: RuleSet, interfaces: Iterable[Interface], previous: Steering 
     )
 
 
-def nic(ruleset: RuleSet, name: str, number: int, judge: int | None, local: int) -> Nic:
-    """A host interface and what the host endpoint that judges it, if there is one, has policy for."""
-    if judge is None:
+def judge_of(ruleset: RuleSet, judges: Mapping[str, int], name: str) -> LocalEndpoint | None:
+    """The host endpoint that judges an interface."""
+    return ruleset.hosts[judges[name]] if name in judges else None
+
+
+def nic(name: str, number: int, local: int, host: LocalEndpoint | None, wildcard: LocalEndpoint | None) -> Nic:
+    """A host interface and what the host endpoint that judges it, if there is one, has policy for.
+
+    Before DNAT `*` judges it as well, where its own host endpoint does not (semantics 4.2).
+    """
+    if host is None:
         return Nic(name, number, managed=False)
-    host = ruleset.hosts[judge]
     return Nic(
         name,
         number,
@@ -64,6 +74,7 @@ def nic(ruleset: RuleSet, name: str, number: int, judge: int | None, local: int)
         forward=judges_forwarded(host),
         untracked_in=host.untracked_ingress != NO_PROGRAM,
         untracked_out=host.untracked_egress != NO_PROGRAM,
+        prednat=any(judge is not None and judge.pre_dnat != NO_PROGRAM for judge in (host, wildcard)),
     )
 
 
@@ -72,9 +83,9 @@ def judges_forwarded(host: LocalEndpoint) -> bool:
     return (host.forward_ingress, host.forward_egress) != (NO_PROGRAM, NO_PROGRAM)
 
 
-def judges_untracked(host: LocalEndpoint) -> bool:
+def judges_untracked(host: LocalEndpoint | None) -> bool:
     """The host endpoint has policy before connection tracking."""
-    return (host.untracked_ingress, host.untracked_egress) != (NO_PROGRAM, NO_PROGRAM)
+    return host is not None and (host.untracked_ingress, host.untracked_egress) != (NO_PROGRAM, NO_PROGRAM)
 
 
 def judging(ruleset: RuleSet, topology: Topology, names: Iterable[str]) -> dict[str, int]:

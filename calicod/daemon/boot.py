@@ -14,7 +14,6 @@ import msgspec
 
 from calicod.compiler.compile import compile
 from calicod.compiler.steering import steer
-from calicod.daemon.refusals import refuse
 from calicod.daemon.settings import Settings
 from calicod.datastore.files import read
 from calicod.errors import Diagnostic, Severity
@@ -87,7 +86,7 @@ class Written(msgspec.Struct, frozen=True):
 
 def written(settings: Settings, interfaces: Iterable[Interface]) -> Written:
     """Reads the policy files and changes nothing. The steering is of generation 0."""
-    loaded = refuse(read(settings.policy_paths))
+    loaded = read(settings.policy_paths)
     ruleset = compile(snapshot(loaded.resources), settings.node_name).ruleset
     plain = Steering(
         generation=GENERATION,

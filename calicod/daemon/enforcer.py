@@ -8,7 +8,7 @@ whose stamps are on live flows, or live flows are to be kept; whatever failed or
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,7 +54,7 @@ class Enforcer:
     """Holds what is in force. `send` gives a message to one worker; `applied` is called for every Applied received.
 
     `keep`: a change of policy judges new connections only (`established: keep`). `meet`: is called before and after
-    rules of ours come into a kernel that had none.
+    rules of ours come into a kernel that had none, `recall` whenever rules have changed.
     """
 
     def __init__(  # noqa: PLR0913  a composition: each is a collaborator or a value of the settings
@@ -71,6 +71,7 @@ class Enforcer:
         answers: bool = False,
         keep: bool = False,
         meet: Callable[[Enforcement, Steering], None] | None = None,
+        recall: Callable[[Enforcement, Steering], Awaitable[None]] | None = None,
     ) -> None:
         self.run_directory = run_directory
         self.workers = workers
@@ -79,6 +80,7 @@ class Enforcer:
         self.answers = answers
         self.keep = keep
         self.meet = meet
+        self.recall = recall
         self.marks = marks
         self.installer = installer
         self.send = send
@@ -239,6 +241,8 @@ class Enforcer:
                 await asyncio.to_thread(self.installer.install, steering)
                 if meet is not None:
                     await asyncio.to_thread(meet, enforcement, steering)
+                if self.recall is not None:
+                    await self.recall(enforcement, steering)
             self.steering, self.generation, self._installed = steering, generation, True
             note = msgspec.msgpack.encode(Steered(self.revision, steering))
             await asyncio.to_thread(write_atomically, self.run_directory / STEERED_FILE, note)

@@ -12,7 +12,7 @@ import msgspec
 
 from calicod.daemon.closings import ALLOWED, Closings
 from calicod.daemon.directory import Directory
-from calicod.daemon.flows import UNKNOWN, Ends, FlowNames, icmp_ends
+from calicod.daemon.flows import UNKNOWN, Ends, FlowNames, Memory, icmp_ends
 from calicod.daemon.folding import Folding, LogRate
 from calicod.daemon.history import History
 from calicod.daemon.lines import Lines, Moment
@@ -33,6 +33,8 @@ SAME_FLOW_SECONDS = 1
 """Packets of one new flow may be judged before the first one's stamp is on: within this they are one connection."""
 TRACKED_ICMP = {ICMP: frozenset({8, 13, 15, 17}), ICMPV6: frozenset({128, 139})}
 """ICMP types that begin a connection; conntrack does not track the others, so each packet is judged by itself."""
+EARLY_WORDS = 16_384
+"""What preDNAT rules have allowed and filter has not told yet."""
 LOSS_INTERVAL_NS = 10_000_000_000
 NO_ENDS: deque[ConntrackEvent] = deque(maxlen=0)
 
@@ -55,6 +57,7 @@ class EventLog:
         self._losses: Counter[tuple[str, str]] = Counter()
         self._losses_told_ns: int | None = None
         self._counts: PolicyCounts = {}
+        self._words = Memory(EARLY_WORDS)
         self._revision = 0
         self._out: list[bytes] = []
 
@@ -133,15 +136,25 @@ class EventLog:
                 self._log(r, template, rule, ends)
         if not template.allow:
             self._refused(r, template, ends)
-        elif r.untracked and not early:
+        elif early:
+            if template.hits is not None:
+                self._words.put(hash((r.src, r.sport, r.icmp_id, r.protocol)), template.id)
+        elif r.untracked:
             self._fold(ALLOWED, r, template, ends)
-        elif not (early or r.quoted):  # a quoted flow that is allowed is no new connection: only its ICMP error passes
+        elif not r.quoted:  # a quoted flow that is allowed is no new connection: only its ICMP error passes
             if template.icmp and r.icmp_type not in TRACKED_ICMP[r.protocol]:
                 self._fold(ALLOWED, r, template, ends)
             else:
                 self._allowed(r, template, ends)
 
+    def _early_word(self, record: Record, template: Template) -> Template:
+        """Where nobody had to judge any more, the preDNAT rule that allowed the connection is what is told."""
+        number = self._words.get(hash((record.src, record.sport, record.icmp_id, record.protocol)))
+        return template if number is None else self._history.templates.get(number) or template
+
     def _allowed(self, record: Record, template: Template, ends: Ends) -> None:
+        if template.unjudged:
+            template = self._early_word(record, template)
         history, key, second = self._history, hash(ends), record.time_ns // NANOSECONDS
         start = history.start(key) or UNKNOWN if record.known else history.meet(key, second, template)
         if start is None or (not record.known and abs(second - start) > SAME_FLOW_SECONDS):

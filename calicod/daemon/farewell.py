@@ -68,7 +68,12 @@ class Placing:
             route = self._find(destination, source, 0)
             out = "lo" if route is not None and route.local else self._name(route)
             return Place(Hook.OUTPUT, "", out) if out and self._sends(out) == interface else None
-        return self._from(self._owners.get(interface) or self._behind(source, interface), source, destination)
+        return self._from(self.incoming(source, interface), source, destination)
+
+    def incoming(self, source: bytes, interface: int) -> str:
+        """The interface by which a flow with this id came from there; "": none today."""
+        name = self._owners.get(interface) or self._behind(source, interface)
+        return name if name in self._indexes else ""
 
     def by_routes(self, source: bytes, destination: bytes) -> Place | None:
         """The path of a flow that bears no interface id: it comes by the way that leads back to its source."""
@@ -124,22 +129,33 @@ def renewals(
     allowed: dict[int, list[Flow]] = defaultdict(list)
     count = 0
     for flow in flows:
-        if not is_older(flow.mark, marks, steering.generation):
+        if not is_unsettled(flow.mark, marks, steering.generation):
             continue
         count += 1
         interface = gather(flow.mark, marks.interface)
         place = placing.place(flow.original.src, flow.reply.src, interface) if time.monotonic() < deadline else None
         if place is None:
             continue
-        decision = engine.decide(first_packet(flow), place.hook, place.in_interface, place.out_interface)
-        if decision.verdict is Verdict.ACCEPT:
-            allowed[marks.stamp(steering.generation, interface) | marks.filter_stage].append(flow)
+        early, spared = before_dnat(flow.mark, marks, steering.generation)
+        where = (place.hook, place.in_interface, place.out_interface)
+        if engine.decide(first_packet(flow), *where, spared=spared).verdict is Verdict.ACCEPT:
+            allowed[marks.stamp(steering.generation, interface) | marks.filter_stage | early].append(flow)
     return count, allowed
 
 
-def is_older(mark: int, marks: MarkLayout, generation: int) -> bool:
-    """The mark is a stamp of the filter stage, of another generation."""
-    return bool(mark & marks.filter_stage) and gather(mark, marks.generation) != generation
+def is_unsettled(mark: int, marks: MarkLayout, generation: int) -> bool:
+    """The filter stage allowed it under another generation; since then the preDNAT stage may have allowed it anew."""
+    early, spared = before_dnat(mark, marks, generation)
+    if gather(mark, marks.generation) != generation:
+        return bool(mark & marks.filter_stage)
+    return not mark & marks.filter_stage and bool(mark & marks.judged) and (spared or early == marks.prednat_stage)
+
+
+def before_dnat(mark: int, marks: MarkLayout, generation: int) -> tuple[int, bool]:
+    """The preDNAT stage's bits in a mark of this generation (0: of another), and whether a rule of it allowed."""
+    both = marks.prednat_stage | marks.prednat_rule
+    early = mark & both if gather(mark, marks.generation) == generation else 0
+    return early, early == both
 
 
 def first_packet(flow: Flow) -> Packet:

@@ -16,7 +16,7 @@ def next_generation(current: int | None, marks: MarkLayout) -> int:
     """The number after `current`, wrapping round past the last one to 1; 1 when there is none yet.
 
     >>> from calicod.model.marks import layout
-    >>> next_generation(None, layout()), next_generation(7, layout()), next_generation(1023, layout())
+    >>> next_generation(None, layout()), next_generation(7, layout()), next_generation(511, layout())
     (1, 8, 1)
     """
     if current is None or current >= last_generation(marks):

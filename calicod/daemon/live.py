@@ -12,7 +12,7 @@ import msgspec
 
 from calicod.daemon.closings import ends
 from calicod.daemon.directory import Directory
-from calicod.daemon.farewell import FindRoute, Place, Placing, first_packet
+from calicod.daemon.farewell import FindRoute, Place, Placing, before_dnat, first_packet
 from calicod.daemon.flows import FlowNames
 from calicod.daemon.state import LiveFlow
 from calicod.engine.bitmap import BitmapEngine
@@ -99,7 +99,10 @@ class Live:
 
     def decision(self, flow: Flow, place: Place) -> Decision:
         """What the policy says of it there."""
-        return self._engine.decide(first_packet(flow), place.hook, place.in_interface, place.out_interface)
+        _, spared = before_dnat(flow.mark, self.marks, self.generation)
+        return self._engine.decide(
+            first_packet(flow), place.hook, place.in_interface, place.out_interface, spared=spared
+        )
 
     def allowed(self, flows: Iterable[Flow]) -> Iterator[LiveFlow]:
         """The flows that the policy in force, or a failsafe, allows; those that nobody judged are left out."""

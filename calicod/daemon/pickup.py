@@ -14,6 +14,7 @@ from calicod.packet.decode import decode
 from calicod.packet.value import Malformed, Packet
 
 TOLD_BYTES = 256
+ALLOWING = (Verdict.ACCEPT, Verdict.SPARE)
 
 Allows = Callable[[Packet, int, int, int], bool]
 """Whether policy lets this packet, at these hook and interface numbers, pass as a reply; told to nobody."""
@@ -34,7 +35,7 @@ class Pickup:
         who = Caller.SENDER if isinstance(packet, Malformed) else caller(packet)
         if who is Caller.RECEIVER:
             verdict = self.turned(payload, mark, hook, indev, outdev)
-            if verdict is not Verdict.ACCEPT:
+            if verdict not in ALLOWING:
                 return verdict
             self.tell(payload[:TOLD_BYTES])
             return Verdict.DROP

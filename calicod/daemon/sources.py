@@ -1,8 +1,7 @@
 """From the policy sources to a RuleSet: read, keep the last good, compile; and what came of it.
 
 Law: a resource that became invalid keeps its last good version in force, told in every answer (D31); one that never was
-valid is absent; one that cannot be enforced yet counts as invalid. Reading never changes what is enforced: the caller
-decides.
+valid is absent. Reading never changes what is enforced: the caller decides.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from calicod.compiler.compile import Memory, compile
-from calicod.daemon.refusals import enforceable, refuse
 from calicod.datastore.files import Files, Text, read_texts
 from calicod.datastore.lastgood import LastGood, Merged, beside
 from calicod.errors import Diagnostic, Severity
@@ -56,23 +54,22 @@ class Sources:
         """Reads and compiles everything once; blocking, so call it in a thread. Raises CalicodError."""
         held = self.held
         if held is not None:
-            return self._compiled(beside(held.last_good, refuse(read_texts(held.texts))), self._memory)
-        return self._compiled(self.last_good.merge(refuse(self.files.read())), self._memory)
+            return self._compiled(beside(held.last_good, read_texts(held.texts)), self._memory)
+        return self._compiled(self.last_good.merge(self.files.read()), self._memory)
 
     def propose(self, texts: Iterable[Text]) -> Reading:
         """What these texts would be in place of the files; blocking as `read`, and may run beside it."""
-        return self._compiled(beside(b"", refuse(read_texts(texts))), Memory())
+        return self._compiled(beside(b"", read_texts(texts)), Memory())
 
     def _compiled(self, merged: Merged, memory: Memory) -> Reading:
-        resources = enforceable(merged.resources)  # what another version has left may be more than this one enforces
-        compilation = compile(snapshot(resources), self.node, memory)
+        compilation = compile(snapshot(merged.resources), self.node, memory)
         findings = (*merged.diagnostics, *compilation.diagnostics)
         return Reading(
             ruleset=compilation.ruleset,
-            resources=len(resources),
+            resources=len(merged.resources),
             rejected=tuple(d for d in findings if d.severity is Severity.ERROR),
             warnings=tuple(d for d in findings if d.severity is Severity.WARNING),
-            kept=enforceable(merged.kept),
+            kept=merged.kept,
         )
 
 

@@ -31,6 +31,7 @@ from calicod.daemon.keeper import Channels
 from calicod.daemon.kernel import our_queues
 from calicod.daemon.notify import ALIVE, READY, STOPPING, notify, watchdog_seconds
 from calicod.daemon.patrol import Patrol
+from calicod.daemon.recall import recall
 from calicod.daemon.reporter import Reporter
 from calicod.daemon.reroutes import Reroutes
 from calicod.daemon.resets import Resets
@@ -47,6 +48,7 @@ from calicod.model.steering import Steering
 from calicod.netfilter import conntrack, links
 from calicod.netfilter.installer import Installer
 from calicod.netfilter.probe import choose
+from calicod.ruleset.enforcement import Enforcement
 
 log = structlog.get_logger()
 
@@ -101,6 +103,7 @@ class Supervisor:
             answers=settings.rejects or settings.cut_with_reset,
             keep=settings.keeps,
             meet=self.beginning.meet,
+            recall=self._recall,
         )
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
         plain = Steering(generation=1, queue_base=settings.queue_base, workers=settings.workers, marks=settings.marks)
@@ -221,6 +224,12 @@ class Supervisor:
     def _clear_generation(self, generation: int) -> int:
         marks = self.settings.marks
         return conntrack.clear(marks.stamp(generation, 0), marks.generation, marks.connection_mask)
+
+    async def _recall(self, enforcement: Enforcement, steering: Steering) -> None:
+        """What preDNAT policy cuts now is told as a worker would tell it."""
+        cut = await asyncio.to_thread(recall, enforcement, steering, keep=self.settings.keeps)
+        if cut:
+            self.reporter.batch(Batch(0, enforcement.revision, cut))
 
     def _links_changed(self) -> None:
         if self.links.changed():

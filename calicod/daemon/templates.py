@@ -21,6 +21,7 @@ from calicod.model.verdict import Reason, Verdict
 
 TEMPLATES = 8_192
 ICMP_PROTOCOLS = frozenset({ICMP, ICMPV6})
+UNJUDGED = frozenset({Reason.NO_ENDPOINT, Reason.NO_VERDICT})
 LOCAL_HOOKS = frozenset({Hook.INPUT, Hook.OUTPUT})
 
 
@@ -37,7 +38,8 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     """One decision on one path. `rule`: what must change for a flow that is judged again to be told again.
 
     `head` and `tail` are JSON text; `src`, `dst` the Party of that side where the decision alone says who it is.
-    `hits` names the rule's policy in the counters of `calicod policies`. `policy`: the deciding rule alone.
+    `hits` names the rule's policy in the counters of `calicod policies`. `policy`: the deciding rule alone. `unjudged`:
+    nobody had to decide there.
     """
 
     id: int
@@ -54,6 +56,7 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     dst: str | None
     hits: tuple[str, str, str] | None
     logged: tuple["LogRule", ...]
+    unjudged: bool = False
 
 
 class LogRule(msgspec.Struct, frozen=True):
@@ -135,6 +138,7 @@ def build(number: int, decision: Decision, route: Route, directory: Directory) -
         logged=tuple(
             LogRule(hash(rule_identity(rule)), counter_name(rule), tail(rule, hits)) for rule in decision.logged
         ),
+        unjudged=decision.reason in UNJUDGED,
     )
 
 

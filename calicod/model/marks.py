@@ -7,9 +7,9 @@ import msgspec
 
 PACKET_BITS = 4
 CONNECTION_BITS = 14
-GENERATION_BITS = 10
+GENERATION_BITS = 9
 INTERFACE_BITS = 5
-STAGE_BITS = 3
+STAGE_BITS = 4
 
 TO_WORKLOAD_ID = 0
 """Interface id of what the host itself sends to its workloads: judged by nobody, so it speaks for no other path."""
@@ -25,7 +25,11 @@ UNMANAGED_ID = 31
 
 
 class MarkLayout(msgspec.Struct, frozen=True):
-    """Every mask, as an integer with its bits in place. Build with `layout`."""
+    """Every mask, as an integer with its bits in place. Build with `layout`.
+
+    Of the preDNAT stage, `prednat_stage`: asked, and not refused; `prednat_rule`: a rule decided. So the rule's bit
+    alone is that of a connection that a change of policy has cut.
+    """
 
     packet_mask: int
     accept: int
@@ -38,6 +42,7 @@ class MarkLayout(msgspec.Struct, frozen=True):
     filter_stage: int
     judged: int
     prednat_stage: int
+    prednat_rule: int
 
     @property
     def picked(self) -> int:
@@ -104,7 +109,8 @@ def layout(packet_mask: int = 0xF0000000, connection_mask: int = 0x0FFF3F00) -> 
     """The layout of steering.md for the default masks, and its like for others. Raises ValueError.
 
     Packet: ACCEPT, REJECT, KNOWN, PREDNAT from the lowest bit up. Connection, from the lowest: interface id (5),
-    filter stage (1), generation (10, or what a narrower mask leaves: 6 at least), judged earlier (1), preDNAT (1).
+    filter stage (1), generation (9, or what a narrower mask leaves: 5 at least), preDNAT by a rule (1), judged earlier
+    (1), preDNAT (1).
     """
     if packet_mask & connection_mask:
         raise ValueError("packet_mark_mask and connection_mark_mask overlap")
@@ -125,6 +131,7 @@ def layout(packet_mask: int = 0xF0000000, connection_mask: int = 0x0FFF3F00) -> 
         interface=sum(connection[:INTERFACE_BITS]),
         filter_stage=connection[INTERFACE_BITS],
         generation=sum(connection[first:last]),
-        judged=connection[last],
-        prednat_stage=connection[last + 1],
+        prednat_rule=connection[last],
+        judged=connection[last + 1],
+        prednat_stage=connection[last + 2],
     )

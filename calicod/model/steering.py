@@ -14,7 +14,8 @@ class Nic(msgspec.Struct, frozen=True):
     """A host interface with an id of its own in the stamp. `managed`: a host endpoint judges its local traffic.
 
     `local_id`: in the stamp of what this host itself sends there; another one for each host endpoint. `forward`: the
-    host endpoint has policy for what is forwarded; `untracked_in`, `untracked_out`: before connection tracking.
+    host endpoint has policy for what is forwarded; `untracked_in`, `untracked_out`: before connection tracking;
+    `prednat`: before destination NAT.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Nic(msgspec.Struct, frozen=True):
     forward: bool = False
     untracked_in: bool = False
     untracked_out: bool = False
+    prednat: bool = False
 
 
 class ForwardingWorkload(msgspec.Struct, frozen=True):
@@ -47,7 +49,8 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
 
     `generation` 1..: in every stamp test. `nics`: all host interfaces, there or named by an endpoint, but `lo`; those
     with a host endpoint `managed`. `wildcard_host`: a `*` host endpoint manages every other one, present or to come (id
-    UNMANAGED_ID); `wildcard_forward`: it judges what is forwarded by any of these, and by workloads. `loopback`: the id
+    UNMANAGED_ID); `wildcard_forward`: it judges what is forwarded by any of these, and by workloads;
+    `wildcard_prednat`: what comes by any interface, before DNAT. `loopback`: the id
     of what the host sends to itself, when a host endpoint judges that, `loopback_untracked` before connection tracking
     too. `workload_prefixes`: () when no workload
     interface is to be judged. `queue_base`: the kernel spreads flows over a range of queues, so those of the original
@@ -59,6 +62,7 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     nics: tuple[Nic, ...] = ()
     wildcard_host: bool = False
     wildcard_forward: bool = False
+    wildcard_prednat: bool = False
     loopback: int | None = None
     loopback_untracked: bool = False
     workload_prefixes: tuple[str, ...] = ()

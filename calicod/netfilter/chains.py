@@ -10,7 +10,7 @@ from calicod.model.steering import Steering
 from calicod.netfilter import filter, mangle, raw
 from calicod.netfilter.forward import FORWARD
 from calicod.netfilter.input import IN
-from calicod.netfilter.mangle import CLEAR
+from calicod.netfilter.mangle import CLEAR, PRE
 from calicod.netfilter.output import OUT
 from calicod.netfilter.plan import Plan
 from calicod.netfilter.raw import RAW, RAW_OUT
@@ -19,7 +19,7 @@ from calicod.netfilter.table import Jump, Table
 JUMPS = MappingProxyType(
     {
         "raw": (Jump("PREROUTING", RAW), Jump("OUTPUT", RAW_OUT)),
-        "mangle": tuple(Jump(hook, CLEAR) for hook in ("INPUT", "FORWARD", "OUTPUT")),
+        "mangle": (Jump("PREROUTING", PRE), *(Jump(hook, CLEAR) for hook in ("INPUT", "FORWARD", "OUTPUT"))),
         "filter": (Jump("INPUT", IN), Jump("FORWARD", FORWARD), Jump("OUTPUT", OUT)),
     }
 )

@@ -56,6 +56,16 @@ def workload_discovery(family: int) -> tuple[str, ...]:
     return (*_hops((kind for kind in DISCOVERY if kind != ROUTER_ADVERTISEMENT), 255), *listener)
 
 
+def workload_neighbours(family: int) -> tuple[str, ...]:
+    """PREROUTING through a workload interface, whatever it is bound for."""
+    return _hops((kind for kind in DISCOVERY if kind != ROUTER_ADVERTISEMENT), 255) if family == V6 else ()
+
+
+def prednat_failsafes(steering: Steering, family: int) -> tuple[str, ...]:
+    """PREROUTING: by the port before DNAT (semantics 4.11)."""
+    return tuple(_untracked(port, "-s", "--dport") for port in _of(steering.failsafe_inbound, family))
+
+
 def host_errors(family: int) -> tuple[str, ...]:
     """OUTPUT: ICMP errors by which the kernel answers a packet that is not through yet (too big, hop limit exceeded).
 

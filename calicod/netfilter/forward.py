@@ -18,6 +18,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
         plan.judge(FORWARD, plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)),
         plan.chain(f"{FORWARD}-reply", *plan.tests(Pattern.outgoing, plan.routed, QUEUE, QUEUE)),
         plan.stamp(FORWARD, plan.stamps(Pattern.incoming, plan.routed)),
+        plan.spared(FORWARD, (Pattern.incoming, plan.routed), (Pattern.outgoing, plan.routed)),
         plan.chain(f"{FORWARD}-back", *plan.stamps(Pattern.outgoing, plan.routed)),
     )
 

@@ -39,6 +39,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
         ),
         plan.chain(work, *exempt.workload_discovery(plan.family), f"-g {QUEUE}"),
         plan.stamp(IN, plan.stamps(Pattern.incoming, plan.local)),
+        plan.spared(IN, (Pattern.incoming, plan.local)),
         plan.chain(f"{IN}-back", *plan.stamps(Pattern.incoming, local)),
     )
 

@@ -48,6 +48,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
         ),
         plan.chain(itself, *(_asked_of_itself(plan) if plan.itself else ())),
         plan.stamp(OUT, plan.stamps(Pattern.outgoing, (*plan.itself, *plan.sent))),
+        plan.spared(OUT, (Pattern.outgoing, plan.local)),
         plan.chain(f"{OUT}-back", *plan.stamps(Pattern.outgoing, (*plan.itself, *plan.local))),
     )
 

@@ -48,7 +48,8 @@ class Plan:
 
     `managed`: hosts that are judged; `like`: those of them whose name begins as a workload's: they come before the
     prefix everywhere. `cover`: the workloads. `local`: paths of what comes to the host; `routed`: of what it forwards;
-    `sent`: of what it sends, `itself` to itself. `untracked_in`, `untracked_out`: judged before connection tracking.
+    `sent`: of what it sends, `itself` to itself. `untracked_in`, `untracked_out`: judged before connection tracking,
+    `prednat`: before DNAT.
     """
 
     def __init__(self, steering: Steering, family: int) -> None:
@@ -70,6 +71,8 @@ class Plan:
         self.untracked_in = tuple(p for p in self.managed if self._nic(p).untracked_in)
         looped = self.itself if steering.loopback_untracked else ()
         self.untracked_out = (*looped, *(p for p in self.managed if self._nic(p).untracked_out))
+        asked = (p for p in self.managed if self._nic(p).prednat)
+        self.prednat = self.routed if steering.wildcard_prednat else tuple(asked)
         self.untracks = bool(self.untracked_in or self.untracked_out)
         self.clear_marks = f"-j MARK --set-xmark 0x0/{self.marks.packet_mask:#x}"
 
@@ -85,7 +88,8 @@ class Plan:
     def tell_untracked(self) -> tuple[str, ...]:
         """Where policy judges early: what has no connection is judged by its whole way, as nothing remembers it."""
         bits = f"{self.marks.untracked:#x}/{self.marks.evidence:#x}"
-        return (f"-m conntrack --ctstate UNTRACKED -j MARK --set-xmark {bits}",) if self.untracks else ()
+        early = self.untracks or self.prednat
+        return (f"-m conntrack --ctstate UNTRACKED -j MARK --set-xmark {bits}",) if early else ()
 
     def chain(self, name: str, *rules: str) -> Chain:
         """A chain of ours; empty while nothing is managed."""
@@ -121,6 +125,7 @@ class Plan:
         rules = []
         for pattern in paths:
             rules.append(f"{side(pattern)}{self.current(pattern.id)}")
+            rules += [f"{side(pattern)}{self.tell_spared(pattern.id)}"] if pattern in self.prednat else []
             rules.append(f"{side(pattern)}-g {work if pattern.workload else host}")
         return rules
 
@@ -128,6 +133,9 @@ class Plan:
         """Each path's stamp for its flows."""
         rules = []
         for pattern in paths:
+            if pattern in self.prednat:  # what the preDNAT stage knows of this very path stays
+                judged = f"{side(pattern)}-m connmark --mark {self.path(pattern.id)}"
+                rules += [f"{judged} {self.add()}", f"{judged} -j RETURN"]
             rules.append(f"{side(pattern)}{self.set(pattern.id)}")
             if pattern.match:
                 rules.append(f"{side(pattern)}-j RETURN")
@@ -135,13 +143,50 @@ class Plan:
 
     def stamp(self, hook: str, original: Iterable[str]) -> Chain:
         """Reached by goto: returns to the built-in chain, so that the rules of others still apply."""
+        spared = f"-m mark --mark {self.marks.prednat:#x}/{self.marks.prednat:#x} -g {hook}-spared"
         return self.chain(
             f"{hook}-stamp",
+            *((spared,) if self.prednat else ()),
             self.clear_marks,
             "-m conntrack --ctstate RELATED,UNTRACKED -j RETURN",
             f"-m conntrack --ctdir REPLY -g {hook}-back",
             *original,
         )
+
+    def spared(self, hook: str, *sides: tuple[Side, Iterable[Pattern]]) -> Chain:
+        """What was allowed on the word of a preDNAT rule is stamped only while that word holds."""
+        marks = self.marks
+        bits = marks.prednat_stage | marks.prednat_rule
+        rules = [
+            f"{side(pattern)}-m connmark --mark {self.path(pattern.id, bits)} {self.add()}"
+            for side, paths in sides
+            for pattern in paths
+            if pattern in self.prednat
+        ]
+        related = "-m conntrack --ctstate RELATED,UNTRACKED -j RETURN"
+        return self.chain(f"{hook}-spared", *((self.clear_marks, related, *rules) if self.prednat else ()))
+
+    def tell_spared(self, interface: int) -> str:
+        """A preDNAT rule has allowed the connection on this path, under whatever generation.
+
+        A stale word is renewed or taken back by the supervisor right after a change; until then replies need it, since
+        they do not show what their client asked for before DNAT.
+        """
+        marks = self.marks
+        stage = marks.prednat_stage | marks.prednat_rule
+        word = f"{marks.stamp(0, interface) | stage:#x}/{marks.interface | stage:#x}"
+        return f"-m connmark --mark {word} -j MARK --set-xmark {marks.spared:#x}/{marks.evidence:#x}"
+
+    def path(self, interface: int, bits: int = 0) -> str:
+        """Value and mask of the marks of this generation on this path that have all these bits."""
+        marks = self.marks
+        value, mask = marks.stamp(self.steering.generation, interface), marks.generation | marks.interface
+        return f"{value | bits:#x}/{mask | bits:#x}"
+
+    def add(self) -> str:
+        """The target that adds the filter stage to what the mark says already."""
+        marks = self.marks
+        return f"-j CONNMARK --set-xmark {marks.filter_stage:#x}/{marks.filter_stage | marks.judged:#x}"
 
     def invalid(self) -> tuple[str, ...]:
         """What conntrack calls INVALID is dropped and counted, unless a setting lets policy judge it."""
@@ -149,10 +194,7 @@ class Plan:
 
     def current(self, interface: int) -> str:
         """Returns what bears the present stamp of this path."""
-        marks = self.marks
-        stamp = marks.stamp(self.steering.generation, interface) | marks.filter_stage
-        mask = marks.generation | marks.interface | marks.filter_stage
-        return f"-m connmark --mark {stamp:#x}/{mask:#x} -j RETURN"
+        return f"-m connmark --mark {self.path(interface, self.marks.filter_stage)} -j RETURN"
 
     def set(self, interface: int) -> str:
         """Stamps the connection for this path."""

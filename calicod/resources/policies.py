@@ -14,7 +14,6 @@ from calicod.resources.scalars import boolean, choice, number, quoted
 from calicod.resources.selectors import selector
 from calicod.resources.shapes import list_shape, shape_of, shaped, words
 from calicod.resources.table import Field, Fields, find, items, mapping, read
-from calicod.resources.unenforced import unenforced
 
 TYPES = ("Ingress", "Egress")
 _TYPE = choice(TYPES, "P006")
@@ -95,10 +94,7 @@ def of_cluster(spec: Mapping, fields: Fields, kind: str, metadata: Metadata, rep
     """A policy of the whole cluster, enforced or staged."""
     values = read(spec, fields, report, _MISPLACED)
     _check_stages(values, spec, report)
-    policy = _policy(values, kind, metadata, report)
-    for found in unenforced(policy):
-        report.warning(found.code, find(spec, found.field) or spec, found.message, hint=found.hint)
-    return policy
+    return _policy(values, kind, metadata, report)
 
 
 def _policy(values: dict[str, object], kind: str, metadata: Metadata, report: Report) -> Policy:

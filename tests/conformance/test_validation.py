@@ -25,8 +25,8 @@ HOLE = "…"
 DECIDED = {"http-not-enforced": {"R14", "R15", "R16", "R27"}}
 """D9: what Calico accepts is refused as long as there is no application layer."""
 
-FAINT = {"W006", "N005"}
-"""Warnings that a field has no effect, or none in the daemon yet, say nothing about the row."""
+FAINT = {"W006"}
+"""Warnings that a field has no effect say nothing about the row."""
 
 
 class Entry(NamedTuple):

@@ -12,8 +12,6 @@ import msgspec
 import pytest
 
 from calicod.intercept.counters import read_counters
-from calicod.resources.load import load
-from calicod.resources.unenforced import unenforced
 from tests.conformance.vectors import Case, cases
 from tests.netns.cluster import Cluster, cluster, target_of
 from tests.netns.running import Running, running_in
@@ -26,11 +24,6 @@ PATIENCE = 5.0
 """Seconds until everything that is allowed has arrived, on a busy machine."""
 QUIET = 0.05
 """Seconds in which nothing more arrives."""
-
-
-def is_enforced(case: Case) -> bool:
-    """Whether the daemon takes all resources of the case."""
-    return not any(unenforced(r) for r in load(msgspec.json.encode(case["resources"]).decode(), "case").resources)
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -47,7 +40,7 @@ def daemon(node: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield running
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if is_enforced(case)], ids=lambda case: case["id"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_every_packet_has_the_fate_that_felix_gave_it(node: Cluster, daemon: Running, case: Case):
     daemon.write(cluster=msgspec.json.encode(case["resources"]).decode())
     reloaded = daemon.reload()

@@ -13,8 +13,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from calicod.resources.load import load
-from calicod.resources.unenforced import unenforced
 from tests.netns.attempts import KINDS, Attempt, Field
 from tests.netns.flood import ECHO
 from tests.netns.node import FAMILIES, Node, address, node
@@ -67,8 +65,6 @@ POLICIES = {
     "before": policy("before", 10, "role == 'host'", "  preDNAT: true\n  applyOnForward: true\n", Ingress=BEFORE),
     "raw": policy("raw", 5, "role == 'host'", "  doNotTrack: true\n  applyOnForward: true\n", Ingress=RAW, Egress=BACK),
 }
-POLICIES = {name: text for name, text in POLICIES.items() if not any(map(unenforced, load(text, name).resources))}
-"""Those that the daemon of this version takes."""
 
 
 class Way(msgspec.Struct, frozen=True):

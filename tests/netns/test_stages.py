@@ -3,14 +3,15 @@
 Whatever a flow of these meets, `calicod eval` answers the same on the same resources (`Staged.passes`).
 """
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 
 from calicod.netfilter import conntrack
-from tests.netns.node import FAMILIES, Node, UdpFlow, address, node
-from tests.netns.running import running_in
-from tests.netns.stages import TCP, UDP, Staged, host, policy, rule
+from tests.netns.node import FAMILIES, Node, UdpFlow, address, node, tcp
+from tests.netns.running import running_in, wait_for
+from tests.netns.stages import SHORT, TCP, UDP, Staged, host, policy, rule
 from tests.netns.test_daemon import WORKLOAD, TcpFlow
 from tests.netns.variants import VARIANTS, needs_variant
 from tests.netns.world import inside
@@ -262,3 +263,159 @@ def test_what_the_host_sends_to_itself_untracked_is_judged_for_both_directions(s
     assert not tracked(staged.router, 5300)
     with lo_flow(staged, family, 5301) as flow:
         assert not flow.forth()
+
+
+# Before destination NAT
+
+BEFORE = {"applyOnForward": True, "preDNAT": True, "order": 1}
+
+
+def nodeport(port: int) -> tuple[object, ...]:
+    """Only TCP and UDP to this port, as it is before DNAT, among those that are published."""
+    allowed = [rule("Allow", protocol=protocol, port=port) for protocol in ("TCP", "UDP")]
+    return (*allowed, *(rule("Deny", protocol=protocol, port=8000) for protocol in ("TCP", "UDP")))
+
+
+@contextlib.contextmanager
+def published(router: Node, family: int, port: int, server: str, server_port: int) -> Iterator[None]:
+    """A DNAT rule of somebody else's: the router's port leads to a server (the router itself: another port)."""
+    to = address(server, family) if server != "node" else address("ext", family, node=True)
+    target = f"{to}:{server_port}" if family == 4 else f"[{to}]:{server_port}"
+    rules = [
+        ("PREROUTING", "-p", protocol, "--dport", str(port), "-j", "DNAT", "--to-destination", target)
+        for protocol in ("tcp", "udp")
+    ]
+    for words in rules:
+        router.iptables(family, "-t", "nat", "-A", *words)
+    try:
+        yield
+    finally:
+        for words in rules:
+            router.iptables(family, "-t", "nat", "-D", *words)
+
+
+def reached(staged: Staged, family: int, server: str, port: int, server_port: int) -> bool:
+    """Whether `ext` reaches the server by the router's port, over TCP and UDP alike."""
+    to = address("ext", family, node=True)
+    stream = tcp(staged.router, "ext", server, family, port, SHORT, to=to, server_port=server_port)
+    with UdpFlow(staged.router, "ext", server, family, port, to=to, server_port=server_port) as flow:
+        datagram = flow.forth() and flow.back()
+    assert stream == datagram
+    return stream
+
+
+@pytest.mark.parametrize("server", ["w1", "node"])
+def test_prednat_policy_sees_the_port_before_dnat_and_spares_only_the_host_endpoint(
+    staged: Staged, family: int, server: str
+) -> None:
+    router = staged.router
+    with published(router, family, 7000, server, 9000), published(router, family, 8000, server, 9000):
+        staged.enforce(ETH0, W1, WORK, policy("before", **BEFORE, ingress=nodeport(7000)))
+        assert reached(staged, family, server, 7000, 9000)
+        assert not reached(staged, family, server, 8000, 9000)
+        assert not staged.passes("ext", "node", family, TCP, 9000)
+
+        closed = policy("closed", selector="role == 'work'", types=["Ingress"])
+        staged.enforce(ETH0, W1, closed, policy("before", **BEFORE, ingress=nodeport(7000)))
+        assert reached(staged, family, server, 7000, 9000) == (server == "node")
+
+
+def test_prednat_policy_judges_what_is_bound_for_anywhere_and_leaves_the_rest_to_the_next_stage(
+    staged: Staged, family: int
+) -> None:
+    staged.enforce(ETH0, W1, WORK, OPEN, policy("before", **BEFORE, ingress=nodeport(7000)))
+
+    for server in ("node", "far", "w1"):
+        assert staged.passes("ext", server, family, TCP, 7000)
+        assert not staged.passes("ext", server, family, UDP, 8000)
+        assert staged.passes("ext", server, family, UDP, 8001)
+    assert staged.passes("node", "ext", family, TCP, 8000)
+    assert staged.passes("w1", "ext", family, UDP, 8000)
+
+
+def test_prednat_policy_of_a_wildcard_judges_workloads_and_interfaces_whose_own_endpoint_has_none(
+    staged: Staged, family: int
+) -> None:
+    before = policy("before", **BEFORE, selector="name == 'star'", ingress=nodeport(7000))
+    staged.enforce(host("star", "*", "profiles: [projectcalico-default-allow]"), ETH0, OPEN, W1, WORK, before)
+
+    assert not staged.passes("w1", "far", family, TCP, 8000)
+    assert not staged.passes("ext", "node", family, TCP, 8000)
+    assert staged.passes("w1", "far", family, UDP, 8001)
+    assert staged.passes("ext", "node", family, TCP, 22)
+
+
+def test_failsafes_pass_the_prednat_stage_and_no_other(staged: Staged, family: int) -> None:
+    closed = policy("before", **BEFORE, ingress=[rule("Deny")])
+    staged.enforce(ETH0, OPEN, W1, policy("shut", selector="role == 'work'", types=["Ingress"]), closed)
+
+    assert staged.passes("ext", "node", family, TCP, 22)
+    assert staged.passes("ext", "far", family, TCP, 22)
+    assert not staged.passes("ext", "w1", family, TCP, 22)
+    assert not staged.passes("ext", "node", family, TCP, 80)
+
+
+def test_an_allowance_before_dnat_spares_the_forward_policy_of_the_way_in_and_not_of_the_way_out(
+    staged: Staged, family: int
+) -> None:
+    gate = policy("gate", **FORWARD, types=["Ingress", "Egress"], ingress=[rule("Deny")], egress=[rule("Deny")])
+    before = policy("before", **BEFORE, ingress=[rule("Allow", port=7000, protocol="UDP")])
+    staged.enforce(ETH0, host("eth1", "eth1"), OPEN, before, gate)
+    assert not staged.passes("ext", "far", family, UDP, 7000)
+
+    staged.enforce(ETH0, OPEN, before, gate)
+    assert staged.passes("ext", "far", family, UDP, 7000)
+    assert not staged.passes("ext", "far", family, UDP, 7001)
+
+
+@pytest.mark.parametrize("server", ["w1", "node"])
+def test_a_live_flow_is_cut_in_both_directions_when_prednat_policy_refuses_it_though_the_server_speaks_next(
+    staged: Staged, family: int, server: str
+) -> None:
+    router, to = staged.router, address("ext", family, node=True)
+    before = {"name": "before", **BEFORE}
+    base = (ETH0, OPEN, W1, WORK)
+    opened = policy(**before, ingress=[rule("Allow")])
+    closed = policy(**before, ingress=[rule("Deny", protocol="UDP", port=7000)])
+    with published(router, family, 7000, server, 9000):
+        staged.enforce(*base, opened)
+        with UdpFlow(router, "ext", server, family, 7000, to=to, server_port=9000) as flow:
+            assert flow.trips()
+            staged.change(*base, closed)
+            assert not (flow.back() or flow.forth() or flow.back())
+            staged.change(*base, opened)
+            assert flow.trips()
+            staged.change(*base)
+            assert flow.back(2.0) and flow.trips()
+
+
+@pytest.mark.parametrize("server", ["w1", "node"])
+def test_a_live_flow_that_only_prednat_policy_allows_loses_nothing_by_a_change_though_the_server_speaks_next(
+    staged: Staged, family: int, server: str
+) -> None:
+    router, to = staged.router, address("ext", family, node=True)
+    before = policy("before", **BEFORE, ingress=nodeport(7000))
+    with published(router, family, 7000, server, 9000):
+        staged.enforce(ETH0, W1, WORK, before)
+        with UdpFlow(router, "ext", server, family, 7000, to=to, server_port=9000) as flow:
+            assert flow.trips()
+            staged.change(ETH0, W1, WORK, before, policy("other", order=7, types=["Egress"]))
+            assert all(flow.back(2.0) for _ in range(3))
+            assert flow.trips()
+
+
+def test_what_prednat_policy_allowed_is_told_as_its_rule_and_what_it_cuts_as_cut(staged: Staged) -> None:
+    daemon = staged.daemon
+    staged.enforce(ETH0, policy("before", **BEFORE, ingress=[rule("Allow", protocol="UDP", port=7100)]))
+    with UdpFlow(staged.router, "ext", "node", 4, 7100) as flow:
+        assert flow.trips()
+        wait_for(lambda: any(e["dst_port"] == 7100 for e in daemon.events("connection.allowed")))
+        staged.change(ETH0, policy("before", **BEFORE, ingress=[rule("Deny", protocol="UDP", port=7100)]))
+        wait_for(lambda: any(e["dst_port"] == 7100 for e in daemon.events("connection.cut")))
+
+    told = [e for e in daemon.events("connection.allowed", "connection.cut") if e["dst_port"] == 7100]
+    assert [(e["event"], e["hook"], e["policy"]["name"], e["policy"]["rule"]) for e in told] == [
+        ("connection.allowed", "prerouting", "before", 0),
+        ("connection.cut", "prerouting", "before", 0),
+    ]
+    assert told[1]["flow_id"] == told[0]["flow_id"]

@@ -82,6 +82,16 @@ def test_a_host_endpoint_with_policy_that_applies_on_forward_judges_what_its_int
     assert ([nic.forward for nic in with_star.nics], with_star.wildcard_forward) == ([True, False], True)
 
 
+def test_policy_before_dnat_of_a_wildcard_is_asked_on_every_interface_and_other_on_its_own():
+    before = policy("b", selector="has(gate)", apply_on_forward=True, pre_dnat=True, ingress=(tcp_rule(),))
+    gate, star = host("a", "eth0", labels={"gate": ""}), host("z", "*", labels={"gate": ""})
+    other = host("b", "eth1")
+    own, everywhere = (steered(ruleset(before, other, judge)) for judge in (gate, star))
+
+    assert ([nic.prednat for nic in own.nics], own.wildcard_prednat) == ([True, False], False)
+    assert ([nic.prednat for nic in everywhere.nics], everywhere.wildcard_prednat) == ([True, True], True)
+
+
 def test_untracked_policy_is_asked_for_its_direction_only_and_never_of_a_wildcard():
     early = policy("u", apply_on_forward=True, do_not_track=True, ingress=(tcp_rule(),))
     steering = steered(ruleset(early, host("a", "eth0"), host("l", "lo"), host("z", "*")))

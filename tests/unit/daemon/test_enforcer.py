@@ -17,7 +17,7 @@ from calicod.ruleset.program import RuleSet
 from tests.unit.compiler.build import entity, host, policy, ruleset, tcp_rule, workload
 
 MARKS = layout()
-LAST = 1023
+LAST = 511
 ETH0 = (Interface(2, "eth0", (bytes([192, 0, 2, 1]),)),)
 MOVED = (Interface(2, "eth0", (bytes([192, 0, 2, 9]),)),)
 

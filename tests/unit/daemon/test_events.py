@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from calicod.daemon.folding import LOG_LIMIT, WINDOW_NS
-from calicod.model.decision import EndpointReference, Pending
+from calicod.model.decision import Decision, EndpointReference, Pending
 from calicod.model.event import ConnectionAllowed, EventsLost, Hits, Party, PolicyApplied, QueueDropped
 from calicod.model.hook import Hook
 from calicod.model.record import Batch, Record
@@ -470,3 +470,11 @@ def test_packets_without_a_connection_are_one_event_and_a_count_and_logged_once(
     packets = [packet(allow(logged=(rule("log"),)), at, untracked=True, hook=Hook.INPUT) for at in (0, 2, 20)]
 
     assert names(teller.judged(*packets)) == ["connection.allowed"]
+
+
+def test_what_nobody_had_to_judge_after_a_prednat_rule_is_told_as_that_rule_allowed():
+    early = packet(allow(rule("before")), hook=Hook.PREROUTING, out_interface="")
+    spared = packet(Decision(verdict=Verdict.ACCEPT, reason=Reason.NO_ENDPOINT), 0.001, hook=Hook.INPUT)
+    (told,) = Teller().judged(early, spared)
+
+    assert (told.hook, told.reason, told.policy) == (Hook.PREROUTING, Reason.RULE, rule("before"))

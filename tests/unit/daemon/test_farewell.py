@@ -1,8 +1,9 @@
 import time
 
+import msgspec
 import pytest
 
-from calicod.daemon.farewell import Place, Placing, first_packet, is_older, renewals
+from calicod.daemon.farewell import Place, Placing, first_packet, is_unsettled, renewals
 from calicod.model.hook import Hook
 from calicod.model.interface import Interface
 from calicod.model.marks import LOCAL_ID, TO_WORKLOAD_ID, UNMANAGED_ID, WORKLOAD_ID, gather, layout
@@ -129,7 +130,7 @@ def test_a_flow_is_judged_as_its_first_packet():
 
 
 def test_a_failsafe_flow_is_not_one_that_policy_allowed():
-    assert not is_older(MARKS.stamp(4, ETH0), MARKS, 5)
+    assert not is_unsettled(MARKS.stamp(4, ETH0), MARKS, 5)
 
 
 @pytest.mark.parametrize(
@@ -145,3 +146,15 @@ def test_a_failsafe_flow_is_not_one_that_policy_allowed():
 )
 def test_a_flow_without_a_stamp_is_placed_by_the_routes_alone(source, destination, place):
     assert Placing(ENFORCEMENT, STEERING, route).by_routes(addr(source), addr(destination)) == place
+
+
+def test_what_a_prednat_rule_allows_is_judged_by_what_that_leaves_and_keeps_its_word() -> None:
+    """Nothing else allows it: the host endpoint has no policy of its own."""
+    spared = MARKS.stamp(5, ETH0) | MARKS.prednat_stage | MARKS.prednat_rule | MARKS.judged
+    given = flow(ETH0, 443, to=NODE)
+    early, late = (msgspec.structs.replace(given, mark=mark) for mark in (spared, spared & ~MARKS.prednat_rule))
+    cut = msgspec.structs.replace(given, mark=spared & ~MARKS.prednat_stage)
+    count, allowed = renewals([early, late, cut], ENFORCEMENT, STEERING, route, time.monotonic() + 5)
+
+    assert count == 2
+    assert allowed == {spared & ~MARKS.judged | MARKS.filter_stage: [early]}

@@ -4,8 +4,6 @@ import pytest
 
 from calicod.daemon.sources import Instead, Reading, Sources, rejections
 from calicod.datastore.files import Text
-from calicod.datastore.lastgood import LastGood
-from calicod.resources.load import load
 from tests.unit.datastore.texts import tier
 
 POLICY = """apiVersion: projectcalico.org/v3
@@ -115,36 +113,6 @@ def test_warnings_are_no_refusals(folder):
     reading = sources(folder).read()
 
     assert ([d.code for d in reading.warnings], reading.rejected, reading.resources) == (["W001"], (), 1)
-
-
-EARLY = """apiVersion: projectcalico.org/v3
-kind: GlobalNetworkPolicy
-metadata: {{name: {name}}}
-spec: {{selector: all(), applyOnForward: true, preDNAT: true, ingress: [{{action: {action}}}]}}
-"""
-
-
-def test_what_this_version_cannot_enforce_is_rejected_and_the_last_good_version_stands_in(folder):
-    source = sources(folder)
-    write(folder, "Allow")
-    before = source.read()
-    (folder / "p" / "a.yaml").write_text(EARLY.format(name="web", action="Allow"))
-
-    reading = source.read()
-
-    assert [d.code for d in reading.rejected] == ["N005"]
-    assert (reading.ruleset, [resource.metadata.name for resource in reading.kept]) == (before.ruleset, ["web"])
-    assert reading.warnings == ()
-
-
-def test_what_another_version_left_as_good_is_not_in_force_if_this_one_cannot_enforce_it(folder):
-    text = EARLY.format(name="web", action="Allow")
-    LastGood(folder / "state").merge(load(text, str(folder / "p" / "a.yaml")))
-    (folder / "p" / "a.yaml").write_text(text)
-
-    reading = sources(folder).read()
-
-    assert (names(reading), reading.resources, reading.kept) == ([], 0, ())
 
 
 HELD = (Text("/p/b.yaml", POLICY.format(name="held", action="Deny").encode()),)

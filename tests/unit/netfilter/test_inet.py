@@ -53,6 +53,7 @@ def test_ours_come_one_before_the_tables_of_iptables_and_accept_is_the_end() -> 
     assert {(b.hook, b.priority, b.type, b.policy) for b in entrances(JUMPS).values()} == {
         ("prerouting", -301, "filter", "accept"),
         ("output", -301, "filter", "accept"),
+        ("prerouting", -151, "filter", "accept"),
         ("input", -151, "filter", "accept"),
         ("forward", -151, "filter", "accept"),
         ("output", -151, "route", "accept"),

@@ -32,7 +32,7 @@ def test_what_the_host_sends_to_itself_is_judged_once_on_its_way_out_and_has_its
     assert chain(given, "out") == ("-o lo -g calicod-out-judge",)
     assert chain(given, "in") == ()
     assert chain(given, "out-judge")[-4:-2] == (
-        f"-o lo -m connmark --mark {stamp}/0x3ff3f00 -j RETURN",
+        f"-o lo -m connmark --mark {stamp}/0x1ff3f00 -j RETURN",
         "-o lo -g calicod-out-itself",
     )
     assert chain(given, "out-reply")[:2] == chain(given, "out-judge")[-4:-2]

@@ -1,6 +1,7 @@
 """The rules that every hook shares."""
 
 from calicod.model.marks import layout
+from calicod.model.steering import Nic
 from calicod.netfilter.plan import DROP_INVALID, DROPS
 from calicod.netfilter.table import Chain
 from tests.unit.netfilter.steered import chain, full, part, text
@@ -33,3 +34,28 @@ def test_every_drop_that_is_counted_is_the_only_rule_of_a_lasting_chain() -> Non
     for name, where in DROPS.values():
         found = next(c for c in part(full(), name).chains if c.name == where)
         assert found == Chain(where, ("-j DROP",), lasting=True)
+
+
+def test_the_word_of_a_prednat_rule_is_told_on_its_path_and_stamped_only_while_it_holds() -> None:
+    given = full(nics=(Nic("eth0", 3, managed=True, prednat=True),), workload_prefixes=(), forwarding_workloads=())
+    told = "-m connmark --mark 0xa000300/0xa001f00 -j MARK --set-xmark 0x30000000/0x30000000"
+    holds = "-m connmark --mark 0xa020300/0xbff1f00 -j CONNMARK --set-xmark 0x2000/0x4002000"
+
+    assert f"-i eth0 {told}" in chain(given, "in-judge")
+    assert f"-o eth0 {told}" in chain(given, "out-reply")
+    assert not any("0xa000300" in rule for name in ("in-reply", "out-judge") for rule in chain(given, name))
+    assert chain(given, "in-stamp")[0] == "-m mark --mark 0x80000000/0x80000000 -g calicod-in-spared"
+    assert chain(given, "in-spared")[2:] == (f"-i eth0 {holds}",)
+    assert chain(given, "out-spared")[2:] == (f"-o eth0 {holds}",)
+    assert chain(given, "fwd-spared")[2:] == (f"-i eth0 {holds}", f"-o eth0 {holds}")
+
+
+def test_where_policy_judges_before_dnat_a_stamp_of_filter_leaves_what_that_stage_knows() -> None:
+    given = full(nics=(Nic("eth0", 3, managed=True, prednat=True),), workload_prefixes=(), forwarding_workloads=())
+
+    assert chain(given, "in-stamp")[-5:-2] == (
+        "-i eth0 -m connmark --mark 0x20300/0x1ff1f00 -j CONNMARK --set-xmark 0x2000/0x4002000",
+        "-i eth0 -m connmark --mark 0x20300/0x1ff1f00 -j RETURN",
+        "-i eth0 -j CONNMARK --set-xmark 0x22300/0xfff3f00",
+    )
+    assert not any("spared" in rule for rule in chain(full(), "in-stamp"))
