@@ -21,7 +21,7 @@ from calicod.errors import CalicodError
 from calicod.model.interface import Interface
 from calicod.model.marks import MarkLayout
 from calicod.model.record import Applied, Swap, ToWorker
-from calicod.model.steering import Steering
+from calicod.model.steering import Denied, Steering
 from calicod.netfilter.installer import Installer
 from calicod.ruleset.enforcement import Enforcement, encode
 from calicod.ruleset.program import RuleSet
@@ -190,6 +190,17 @@ class Enforcer:
         async with self._kernel:  # INVARIANT: never while a newer steering is on its way: it would be taken back
             if self.steering is not None and self._installed:
                 await asyncio.to_thread(self.installer.install, self.steering)
+
+    async def remember(self, revision: int, denied: tuple[Denied, ...]) -> bool:
+        """Brings refusals of this revision into the kernel; False: it is not, or no longer, in force. CalicodError."""
+        async with self._kernel:
+            judged_by = self.judged_by
+            if judged_by is None or judged_by[0].revision != revision:
+                return False
+            steering = msgspec.structs.replace(judged_by[1], denied=denied)
+            await asyncio.to_thread(self.installer.install, steering)
+            self.steering = steering
+        return True
 
     async def _swap(self, enforcement: Enforcement) -> None:
         data = await asyncio.to_thread(encode, enforcement)

@@ -94,6 +94,14 @@ class EventLog:
         lines = (self._closings.line(event, now_ns) for event in events)
         return [line for line in lines if line is not None]
 
+    def repeated(self, record: Record, count: int, now_ns: int) -> list[bytes]:
+        """So many packets that the kernel refused as it was told of this one; their source ports are not known."""
+        key = (record.decision, id(record.hook), record.in_interface, record.out_interface, record.protocol)
+        template = self._history.templates.cache.get(key) or self._template(key, record)
+        ends = (record.src, record.dst, -1, record.dport, record.protocol)
+        moment = msgspec.structs.replace(self._moment(record, template, ends, UNKNOWN), time_ns=now_ns, sport=-1)
+        return [self._lines.line(DENIED, moment, count)]
+
     def tell(self, event: Event, now_ns: int) -> list[bytes]:
         """Any other event; `time` and `node` are filled in. The revision of `policy.applied` is in force."""
         if isinstance(event, PolicyApplied):

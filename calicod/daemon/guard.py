@@ -14,6 +14,7 @@ from calicod.daemon.kernel import new_drops, queue_losses
 from calicod.daemon.state import QueueState
 from calicod.errors import CalicodError
 from calicod.model.event import KernelDropped, QueueDropped
+from calicod.model.steering import Denied
 from calicod.netfilter.installer import Installer
 
 REMEMBERED = 10
@@ -38,6 +39,7 @@ class Guard:
         self.queues: Mapping[int, QueueState] = {}
         self.drops: dict[str, int] = {}
         self.total_drops: dict[str, int] = {}
+        self.denied: Mapping[Denied, int] | None = None
         self._resets: deque[bool] = deque(maxlen=REMEMBERED)
         self._error = ""
 
@@ -52,7 +54,8 @@ class Guard:
 
     def begin(self) -> None:
         """What was counted before this process began was told by its predecessor. Raises CalicodError."""
-        self.drops = dict(self.installer.inspect().drops)
+        installed = self.installer.inspect()
+        self.drops, self.denied = dict(installed.drops), installed.denied
         self.queues = self.read_queues()
 
     async def look(self) -> Findings:
@@ -72,5 +75,5 @@ class Guard:
         for reason, count in new_drops(self.drops, installed.drops).items():
             events.append(KernelDropped(reason=reason, count=count))
             self.total_drops[reason] = self.total_drops.get(reason, 0) + count
-        self.queues, self.drops = queues, dict(installed.drops)
+        self.queues, self.drops, self.denied = queues, dict(installed.drops), installed.denied
         return Findings(missing=installed.missing, events=tuple(events))

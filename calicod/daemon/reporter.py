@@ -20,7 +20,7 @@ from calicod.eventlog.writer import Writer
 from calicod.model.event import Event, EventsLost
 from calicod.model.interface import Interface
 from calicod.model.moment import NANOSECONDS
-from calicod.model.record import Batch
+from calicod.model.record import Batch, Record
 from calicod.netfilter.flow import ConntrackEvent, Flow
 from calicod.ruleset.program import RuleSet
 
@@ -145,6 +145,10 @@ class Reporter:
     def emit(self, event: Event) -> None:
         """Any other event; time and node are filled in."""
         self._write(self._log.tell(event, self._clock()))
+
+    def repeated(self, record: Record, count: int) -> None:
+        """What the kernel refused by itself, as it was told of this packet."""
+        self._write(self._log.repeated(record, count, self._clock()))
 
     def tick(self) -> None:
         """Once a second: summaries that are due, and what was lost."""

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -21,6 +21,7 @@ from calicod.daemon.beginning import Beginning
 from calicod.daemon.boot import Boot
 from calicod.daemon.changes import Changes
 from calicod.daemon.control import Control
+from calicod.daemon.denials import Denials
 from calicod.daemon.directions import Directions
 from calicod.daemon.enforcer import Enforcer, Outcome
 from calicod.daemon.farewell import judge_once_more
@@ -44,7 +45,7 @@ from calicod.errors import CalicodError
 from calicod.model import event as ev
 from calicod.model.interface import Link
 from calicod.model.record import Applied, Batch, Ready, SupervisorDied, WorkerDied
-from calicod.model.steering import Steering
+from calicod.model.steering import Denied, Steering
 from calicod.netfilter import conntrack, links
 from calicod.netfilter.installer import Installer
 from calicod.netfilter.probe import choose
@@ -105,6 +106,7 @@ class Supervisor:
             meet=self.beginning.meet,
             recall=self._recall,
         )
+        self.denials = Denials(self.enforcer.remember, self.reporter.repeated)
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
         plain = Steering(generation=1, queue_base=settings.queue_base, workers=settings.workers, marks=settings.marks)
         self.patrol = Patrol(self.guard, self.enforcer, plain, self.reporter.emit)
@@ -117,6 +119,7 @@ class Supervisor:
         self.answers = Answers(self)
         self._idle = asyncio.Event()
         self._idle.set()
+        self._counted: Mapping[Denied, int] | None = None
         self._replaced = False
         self._ready = False
 
@@ -251,6 +254,8 @@ class Supervisor:
         """The kernel told the ends of earlier connections before these were judged: they are here already."""
         self._read_connections(judging=True)
         self.reporter.batch(batch)
+        if self.guard.denied is not None:
+            self.denials.batch(batch)
 
     def _replace_hung(self) -> None:
         with suppress(EOFError):  # the keeper is gone, and who reads its channel knows it
@@ -333,6 +338,7 @@ class Supervisor:
         interfaces = tuple(link.interface for link in present)
         self.reporter.direct(reading.ruleset, interfaces)
         self.reroutes.learn(reading.ruleset)
+        self.denials.begin(reading.ruleset)
         outcome = await self.enforcer.enforce(reading.ruleset, interfaces)
         await self._look_around(reading, present)
         self._begin()
@@ -407,6 +413,16 @@ class Supervisor:
             log.warning("daemon.judged", state=self.health.state, reasons=self.health.reasons)
             self.reporter.emit(event)
 
+    async def _look_at_denials(self) -> None:
+        former = self._counted
+        counted, self._counted = self.guard.denied, self.guard.denied
+        if counted is None:
+            return
+        try:
+            await self.denials.look(None if counted is former else counted)
+        except CalicodError as failure:
+            log.warning("denials.failed", error=str(failure))
+
     async def _tick(self) -> None:
         """Each second: what the kernel says, and what is due."""
         while True:
@@ -416,4 +432,5 @@ class Supervisor:
             self.reporter.tick()
             if self._ready:
                 await self.patrol.go()
+                await self._look_at_denials()
             self.judge_health()

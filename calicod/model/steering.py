@@ -44,6 +44,20 @@ class FailsafePort(msgspec.Struct, frozen=True):
     net: Network | None = None
 
 
+class Denied(msgspec.Struct, frozen=True):
+    """New flows that are refused whatever their source port. `out_interface`: "" for what comes to the host itself.
+
+    Never more than a memory of what the policy of this revision decides.
+    """
+
+    in_interface: str
+    out_interface: str
+    protocol: int
+    src: bytes
+    dst: bytes
+    dport: int
+
+
 class Steering(msgspec.Struct, frozen=True, kw_only=True):
     """The kernel side of one generation.
 
@@ -56,6 +70,7 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     interface is to be judged. `queue_base`: the kernel spreads flows over a range of queues, so those of the original
     direction come first, one a worker, then those of the reply direction (`queues`). `fail_open`: pass what nobody
     reads (`failure_mode: open`). `answers`: what is refused may be answered, so such answers of this host's pass.
+    `denied`: refused without being asked about, under a flood.
     """
 
     generation: int
@@ -74,6 +89,7 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     fail_open: bool = False
     answers: bool = False
+    denied: tuple[Denied, ...] = ()
     marks: MarkLayout = layout()
 
     def queues(self, worker: int) -> tuple[int, int]:

@@ -3,14 +3,22 @@
 Law: every packet that reaches the queue chain gets to a queue, or is dropped and counted.
 """
 
+from collections.abc import Iterable
 from types import MappingProxyType
 
+from calicod.model.network import family_of, format_address
+from calicod.model.protocol import SCTP, TCP, UDP, UDPLITE
+from calicod.model.steering import Denied
 from calicod.netfilter import exempt, forward, input, output
 from calicod.netfilter.plan import DROP_INVALID, QUEUE, REJECT, Plan
 from calicod.netfilter.table import PREFIX, Chain
 
 ABOUT = f"{PREFIX}about"
 """Nothing jumps there: its only rule is a comment that tells the generation to a supervisor that starts."""
+
+DENIED = f"{PREFIX}denied"
+PORT_MATCHES = MappingProxyType({TCP: "tcp", UDP: "udp", SCTP: "sctp", UDPLITE: "udplite"})
+SYN = "--tcp-flags FIN,SYN,RST,ACK SYN"
 
 GENERATION_WORD = "generation"
 
@@ -25,6 +33,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
         Chain(ABOUT, (about,)),
         Chain(DROP_INVALID, ("-j DROP",), lasting=True),
         reject(plan),
+        denied(plan),
         queue(plan),
         plan.chain(failsafes.name, *failsafes.rules),
         *input.chains(plan),
@@ -43,10 +52,30 @@ def queue(plan: Plan) -> Chain:
         *plan.invalid(),
         f"{known} -j MARK --set-xmark {marks.known:#x}/{marks.known:#x}",
         f"{exempt.MET_LATE} -j MARK --set-xmark {marks.picked:#x}/{marks.picked:#x}",
+        *((f"-m conntrack --ctstate NEW -j {DENIED}",) if steering.denied else ()),
         *plan.tell_untracked(),
         f"-m conntrack --ctdir REPLY {plan.into(reply)}",
         plan.into(original),
     )
+
+
+def denied(plan: Plan) -> Chain:
+    """Refusals that a flood made the kernel remember, one rule each, in their order. Of TCP only what begins a flow."""
+    return plan.chain(DENIED, *(_denied(kind) for kind in of_family(plan.steering.denied, plan.family)))
+
+
+def of_family(kinds: Iterable[Denied], family: int) -> tuple[Denied, ...]:
+    """Those of one family."""
+    return tuple(kind for kind in kinds if family_of(kind.src) == family)
+
+
+def _denied(kind: Denied) -> str:
+    out = f"-o {kind.out_interface} " if kind.out_interface else ""
+    name = PORT_MATCHES[kind.protocol]
+    syn = f" {SYN}" if kind.protocol == TCP else ""
+    source, target = (f"{format_address(end)}/{len(end) * 8}" for end in (kind.src, kind.dst))
+    ends = f"-s {source} -d {target} -i {kind.in_interface} {out}"
+    return f"{ends}-p {name} -m {name} --dport {kind.dport}{syn} -j DROP"
 
 
 def reject(plan: Plan) -> Chain:

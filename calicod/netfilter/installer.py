@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from calicod.model.steering import Steering
+from calicod.model.steering import Denied, Steering
 
 
 class Installed(msgspec.Struct, frozen=True):
@@ -17,13 +17,15 @@ class Installed(msgspec.Struct, frozen=True):
 
     `generation`: read from the kernel's own rules, None when there are none of ours. `missing`: what is not as it was
     installed, in words; `intact`: nothing is. `drops`: packets that kernel rules dropped, by reason; the counters begin
-    again at 0 when another program removed those rules.
+    again at 0 when another program removed those rules. `denied`: packets by what `Steering.denied` refused, since it
+    was installed; None: this installer does not count them.
     """
 
     generation: int | None
     intact: bool
     missing: tuple[str, ...] = ()
     drops: Mapping[str, int] = {}
+    denied: Mapping[Denied, int] | None = None
 
 
 class Installer(Protocol):

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from calicod.errors import CalicodError
-from calicod.model.steering import Steering
+from calicod.model.steering import Denied, Steering
 from calicod.netfilter import program
 from calicod.netfilter.chains import JUMPS, tables
-from calicod.netfilter.filter import ABOUT, GENERATION_WORD
+from calicod.netfilter.filter import ABOUT, DENIED, GENERATION_WORD, of_family
 from calicod.netfilter.installer import Installed, Installer
 from calicod.netfilter.plan import DROPS
 from calicod.netfilter.program import Family
@@ -39,6 +39,7 @@ class IptablesInstaller:
         self._others = tuple(others)
         self._wanted: dict[tuple[int, str], Table] = {}
         self._seen: dict[tuple[int, str], Rules] = {}
+        self._denied: tuple[Denied, ...] = ()
         self._lock = threading.Lock()
 
     def install(self, steering: Steering) -> None:
@@ -47,6 +48,7 @@ class IptablesInstaller:
         with self._lock:
             for family, parts in wanted.items():
                 self._install(family, parts)
+            self._denied = steering.denied
             for other in self._others:
                 other.remove()
             self._others = ()
@@ -63,7 +65,8 @@ class IptablesInstaller:
             if generation != generations[0]
         ]
         drops = {reason: sum(_packets(saved, *where) for saved in kernel.values()) for reason, where in DROPS.items()}
-        return Installed(generations[0], not missing, tuple(missing), drops)
+        denied = {kind: n for family, saved in kernel.items() for kind, n in _denials(saved, self._denied, family)}
+        return Installed(generations[0], not missing, tuple(missing), drops, denied)
 
     def script(self, steering: Steering) -> Mapping[str, str]:
         """By the name of each family's `iptables-restore`."""
@@ -157,6 +160,13 @@ def _generation(saved: Saved) -> int | None:
 def _packets(saved: Saved, table: str, chain: str) -> int:
     found = saved.get(table, {}).get(chain)
     return sum(found.packets) if found else 0
+
+
+def _denials(saved: Saved, denied: tuple[Denied, ...], family: Family) -> Iterable[tuple[Denied, int]]:
+    """What each rule of the chain has counted: they are in the order in which they were installed."""
+    chain = saved.get("filter", {}).get(DENIED)
+    kinds = of_family(denied, family.number)
+    return zip(kinds, chain.packets, strict=True) if chain and len(chain.packets) == len(kinds) else ()
 
 
 def _erase(family: Family) -> None:

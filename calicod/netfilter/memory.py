@@ -32,7 +32,7 @@ class MemoryInstaller:
         """The last one installed."""
         if self.steering is None:
             return Installed(None, intact=False, missing=("nothing is installed",))
-        return Installed(self.steering.generation, not self.missing, self.missing, dict(self.drops))
+        return Installed(self.steering.generation, not self.missing, self.missing, dict(self.drops), {})
 
     def script(self, steering: Steering) -> Mapping[str, str]:
         """The Steering in words."""

@@ -168,6 +168,18 @@ def test_retransmissions_of_a_refused_connection_give_one_event_and_a_summary():
     assert teller.tick(200) == []
 
 
+def test_packets_that_the_kernel_refused_by_itself_are_told_as_a_count():
+    teller = Teller()
+    refused = packet(deny(rule()))
+    (told,) = teller.judged(refused, revision=4)
+
+    (event,) = values(teller.log.repeated(refused, 5000, refused.time_ns + 2_000_000_000))
+
+    assert (event.count, event.src_port, event.flow_id, event.time > told.time) == (5000, None, None, True)
+    same = {"count": 0, "src_port": None, "flow_id": None, "time": ""}
+    assert msgspec.structs.replace(event, **same) == msgspec.structs.replace(told, **same)
+
+
 def test_a_refused_connection_that_is_not_tried_again_has_no_summary():
     teller = Teller()
     teller.judged(packet(deny()))

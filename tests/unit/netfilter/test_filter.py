@@ -1,6 +1,7 @@
 """What the hooks of filter share."""
 
-from calicod.model.steering import Nic
+from calicod.model.steering import Denied, Nic
+from tests.unit.compiler.build import addr
 from tests.unit.netfilter.steered import chain, full
 
 
@@ -24,3 +25,17 @@ def test_where_policy_judges_early_a_packet_without_connection_comes_up_as_such(
 
     assert chain(full(), "queue")[-3] == told
     assert told not in chain(plain, "queue")
+
+
+def test_what_a_flood_made_the_kernel_remember_is_refused_before_it_is_queued() -> None:
+    four = Denied("eth0", "cali1", 17, addr("192.0.2.1"), addr("10.65.0.2"), 53)
+    six = Denied("eth0", "", 6, addr("2001:db8::1"), addr("2001:db8::2"), 80)
+    given = full(denied=(four, six))
+
+    assert chain(given, "denied", 4) == (
+        "-s 192.0.2.1/32 -d 10.65.0.2/32 -i eth0 -o cali1 -p udp -m udp --dport 53 -j DROP",
+    )
+    ends, syn = "-s 2001:db8::1/128 -d 2001:db8::2/128 -i eth0", "--tcp-flags FIN,SYN,RST,ACK SYN"
+    assert chain(given, "denied", 6) == (f"{ends} -p tcp -m tcp --dport 80 {syn} -j DROP",)
+    assert "-m conntrack --ctstate NEW -j calicod-denied" in chain(given, "queue")
+    assert not any("calicod-denied" in rule for rule in chain(full(), "queue"))
