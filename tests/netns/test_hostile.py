@@ -399,18 +399,22 @@ def test_fragments_are_judged_as_what_they_make_together(daemon: Running) -> Non
         assert ear.heard(b"tiny.wrd", b"alonewrd", b"overlap2", b"allowed.") == [b"allowed."]
 
 
+def early(stage: str, ingress: list[str]) -> str:
+    """A policy for what comes to the host, at a stage before the normal one."""
+    head = f"apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {{name: {stage.lower()}}}\n"
+    spec = f"spec:\n  order: 1\n  selector: role == 'host'\n  {stage}: true\n  applyOnForward: true\n"
+    return f"{head}{spec}  types: [Ingress]\n  ingress: [{', '.join(ingress)}]\n"
+
+
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize(("kind", "shown"), [(OPTIONS, 8080), (ROUTING, 0x1B00)])
-@pytest.mark.parametrize("stage", ["", "doNotTrack"])
+@pytest.mark.parametrize("stage", ["", "preDNAT", "doNotTrack"])
 def test_a_packet_that_linux_reads_in_another_way_opens_no_other_port(
     daemon: Running, protocol: str, kind: int, shown: int, stage: str
 ) -> None:
     router, hidden = daemon.router, 6666
     allowed = [f"{{action: Allow, protocol: {protocol.upper()}, destination: {{ports: [{shown}]}}}}"]
-    more = [
-        policy(stage, "role == 'host'", allowed, NONE).replace("order: 1", f"{stage}: true\n  applyOnForward: true")
-    ]
-    use(daemon, host([] if stage else allowed, ANY), work(ANY, ANY), *(more if stage else []))
+    use(daemon, host([] if stage else allowed, ANY), work(ANY, ANY), *([early(stage, allowed)] if stage else []))
 
     def arrives(name: str, word: bytes) -> bool:
         """Whether what is hidden does; `far` is beyond an interface that nobody manages."""
