@@ -41,8 +41,9 @@ def command(*, config: Path | None, as_json: bool) -> None:
     """Remove every rule, set and mark of calicod's in this network namespace, and nothing else.
 
     A daemon that still runs is stopped first; rules saved for the next boot go too. Connections live on, unjudged. Of
-    the nft variant empty tables stay: to delete a base chain would drop every packet that waits in any queue. Exit:
-    0 done, 1 the configuration has errors or the daemon cannot be stopped, 4 the kernel or a permission is missing.
+    iptables' nft variant empty tables stay, since to delete a base chain drops every packet that waits in any queue; a
+    table of calicod's own (`steering: nft`) goes all the same. Exit: 0 done, 1 the configuration has errors or the
+    daemon cannot be stopped, 4 the kernel or a permission is missing.
 
     \b
     Example:
