@@ -68,10 +68,7 @@ POLICIES = {
 
 
 class Way(msgspec.Struct, frozen=True):
-    """From whom to whom, through which hook; the ports and codes of ICMP that each half of the attempts has.
-
-    `needs`: the policy that decides.
-    """
+    """From whom to whom, through which hook; the ports and codes of ICMP that each half of the attempts has."""
 
     client: str
     server: str
@@ -81,7 +78,6 @@ class Way(msgspec.Struct, frozen=True):
     ports: tuple[int, int] = (7100, 7200)
     codes: tuple[int, int] = (0, 1)
     target: Mapping[int, str] | None = None
-    needs: str = "normal"
 
     def address(self, family: int) -> str:
         """What the client calls."""
@@ -98,12 +94,11 @@ WAYS = {
     "between-workloads": Way("w1", "w2", "forward", "cali1", "cali2"),
     "workload-to-host": Way("w1", "node", "input", "cali1"),
     "lo": Way("node", "node", "output", leaving="lo", target=LOOPBACK),
-    "preDNAT": Way("ext", "node", "input", "eth0", ports=(7100, 7500), codes=(0, 2), needs="before"),
-    "preDNAT-translated": Way("ext", "w1", "forward", "eth0", "cali1", (7100, 7500), (0, 2), SERVICE, "before"),
-    "untracked": Way("ext", "node", "input", "eth0", ports=(7300, 7600), codes=(4, 5), needs="raw"),
-    "untracked-forward": Way("ext", "w1", "forward", "eth0", "cali1", (7100, 7600), (0, 5), needs="raw"),
+    "preDNAT": Way("ext", "node", "input", "eth0", ports=(7100, 7500), codes=(0, 2)),
+    "preDNAT-translated": Way("ext", "w1", "forward", "eth0", "cali1", (7100, 7500), (0, 2), SERVICE),
+    "untracked": Way("ext", "node", "input", "eth0", ports=(7300, 7600), codes=(4, 5)),
+    "untracked-forward": Way("ext", "w1", "forward", "eth0", "cali1", (7100, 7600), (0, 5)),
 }
-WAYS = {name: way for name, way in WAYS.items() if way.needs in POLICIES}
 
 
 def attempts(name: str, family: int) -> list[Attempt]:
