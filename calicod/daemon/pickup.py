@@ -14,6 +14,7 @@ from calicod.packet.decode import decode
 from calicod.packet.value import Malformed, Packet
 
 TOLD_BYTES = 256
+REFUSALS = (Verdict.DROP, Verdict.REJECT)
 ALLOWING = (Verdict.ACCEPT, Verdict.SPARE)
 
 Allows = Callable[[Packet, int, int, int], bool]

@@ -37,8 +37,9 @@ def test_what_a_caller_sends_is_judged_as_it_was_seen(verdict):
     assert (bench.asked, bench.told) == (["seen"], [])
 
 
-def test_an_answer_that_may_be_given_is_dropped_and_its_connection_turned():
-    bench = Bench(seen=DROP, turned=ACCEPT)
+@pytest.mark.parametrize("allowed", [ACCEPT, Verdict.SPARE])
+def test_an_answer_that_may_be_given_is_dropped_and_its_connection_turned(allowed):
+    bench = Bench(seen=DROP, turned=allowed)
 
     assert bench.decide(SERVING, CALLING) is DROP
     assert bench.asked == ["turned"]
