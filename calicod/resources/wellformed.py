@@ -1,8 +1,11 @@
 """What must hold of every resource's nodes before anybody reads them.
 
 Law: after `check` without an error, keys of a mapping are unique scalars, merge keys are gone, no alias leads back to
-itself, and all aliases of a file together expand to a bounded number of nodes.
+itself, and all aliases of a file together expand to a bounded number of nodes. What is wrong with a mapping is told of
+each resource that has it, by an alias or a merge key too.
 """
+
+from typing import NamedTuple
 
 from calicod.resources.document import MAX_DEPTH, MAX_NODES, PLAIN, TAG, Mapping, Node, Scalar, Sequence
 from calicod.resources.report import Report
@@ -15,11 +18,20 @@ _BEGIN = frozenset({"apiVersion", "kind"})
 _COLLECTIONS = frozenset({PLAIN, f"{TAG}map", f"{TAG}seq"})
 
 
+class _Flawed(NamedTuple):
+    """A mapping with its pairs as they were written, before they were mended to be read on, and where that was told."""
+
+    node: Mapping
+    written: list[tuple[Node, Node]]
+    report: Report
+
+
 class Budget:
-    """How many nodes of one file may still be read, aliased ones counted each time."""
+    """How many nodes of one file may still be read, aliased ones counted each time; `flawed`: mappings by `id`."""
 
     def __init__(self, text: str) -> None:
         self.left = min(len(text), MAX_NODES) + ALIAS_ALLOWANCE
+        self.flawed: dict[int, _Flawed] = {}
 
     def spend(self, nodes: int, node: Node, report: Report) -> bool:
         """Whether so many more may be read; reports at the first that may not."""
@@ -27,6 +39,10 @@ class Budget:
         if self.left < 0:
             report.error("Y004", node, f"aliases expand to more than {ALIAS_ALLOWANCE:,} values")
         return self.left >= 0
+
+    def mark(self, node: Mapping, report: Report) -> None:
+        """Something is wrong with it: another resource that has it must be told of it as well."""
+        self.flawed.setdefault(id(node), _Flawed(node, node.value, report))
 
 
 def check(root: Node, report: Report, budget: Budget) -> None:
@@ -55,23 +71,31 @@ def check(root: Node, report: Report, budget: Budget) -> None:
 
 def check_keys(node: Mapping, report: Report, budget: Budget) -> None:
     """As `check`, of one mapping alone."""
+    if "<<" in _texts(node, report, budget):
+        _merge(node, report, budget)
+
+
+def _texts(node: Mapping, report: Report, budget: Budget) -> set[str]:
+    """The keys that are text; reports what else is among them, and repetitions, and leaves the first of each."""
+    known = budget.flawed.get(id(node))
+    if known is not None and known.report is not report:
+        node.value = known.written
+        del budget.flawed[id(node)]
     keys = {key.value for key, _ in node.value if key.__class__ is Scalar}
     if len(keys) < len(node.value):
-        for key, _ in node.value:
-            if not isinstance(key, Scalar):
-                report.error("Y007", key, "a key must be text, not a mapping or a list")
-                node.value = [pair for pair in node.value if isinstance(pair[0], Scalar)]
-                return check_keys(node, report, budget)
-        _report_duplicates(node, report)
-    if "<<" in keys:
-        _merge(node, report, budget)
-    return None
+        budget.mark(node, report)
+        texts = [pair for pair in node.value if isinstance(pair[0], Scalar)]
+        if len(texts) < len(node.value):
+            stranger = next(key for key, _ in node.value if not isinstance(key, Scalar))
+            report.error("Y007", stranger, "a key must be text, not a mapping or a list")
+        node.value = list(_firsts(texts, report).values())
+    return keys
 
 
-def _report_duplicates(node: Mapping, report: Report) -> None:
-    """Each repetition, naming the first; what is read afterwards is the first alone."""
+def _firsts(pairs: list[tuple[Node, Node]], report: Report) -> dict[str, tuple[Node, Node]]:
+    """The first pair of each key; reports each repetition, naming the first."""
     first: dict[str, tuple[Node, Node]] = {}
-    for key, value in node.value:
+    for key, value in pairs:
         if key.value in first:
             line, column = report.document.position(first[key.value][0])
             hint = "begin each further resource with a line `---`" if key.value in _BEGIN else "remove one of them"
@@ -79,7 +103,7 @@ def _report_duplicates(node: Mapping, report: Report) -> None:
             report.error("Y003", key, message, hint=hint)
         else:
             first[key.value] = (key, value)
-    node.value = list(first.values())
+    return first
 
 
 def _merge(node: Mapping, report: Report, budget: Budget) -> None:
@@ -91,14 +115,16 @@ def _merge(node: Mapping, report: Report, budget: Budget) -> None:
     del given["<<"]
     for mapping in source.value if isinstance(source, Sequence) else [source]:
         if not isinstance(mapping, Mapping):
+            budget.mark(node, report)
             report.error("Y010", source, 'merge key "<<" needs a mapping or a list of mappings')
             break
         if mapping is node:
+            budget.mark(node, report)
             report.error("Y004", source, "an alias leads back to what contains it")
             break
         if not budget.spend(len(mapping.value), source, report):
             break
+        _texts(mapping, report, budget)
         for inherited, value in mapping.value:
-            if isinstance(inherited, Scalar):
-                given.setdefault(inherited.value, (inherited, value))
+            given.setdefault(inherited.value, (inherited, value))
     node.value = list(given.values())

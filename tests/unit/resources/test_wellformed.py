@@ -53,6 +53,37 @@ def test_of_several_merged_mappings_the_first_wins():
     assert taken("Tier", "<<: [{order: 5}, {order: 6}]").order == 5.0
 
 
+FLAWS = ("selector: all(), selector: has(x)", "selector: all(), [x]: y")
+POLICY = HEAD.replace("\n", ", ") + "kind: GlobalNetworkPolicy, metadata: {{name: {name}}}, spec: {spec}"
+
+
+@pytest.mark.parametrize("flaw", [*FLAWS, "selector: all(), <<: 5", "selector: all(), <<: *s"])
+@pytest.mark.parametrize("again", ["*s", "{<<: *s}"])
+def test_what_is_wrong_with_a_mapping_refuses_each_resource_that_has_it(flaw, again):
+    first, second, third = (
+        POLICY.format(name=name, spec=spec) for name, spec in (("a", f"&s {{{flaw}}}"), ("b", again), ("c", "{}"))
+    )
+    loaded = load(f"- {{{first}}}\n- {{{second}}}\n- {{{third}}}\n", "f.yaml")
+
+    assert [name for _, _, name in loaded.rejected] == ["a", "b"]
+    assert [resource.metadata.name for resource in loaded.resources] == ["c"]
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_what_is_merged_from_where_nobody_looks_is_looked_at(flaw):
+    policy = POLICY.format(name="a", spec="{<<: *s}")
+    loaded = load(f"{{apiVersion: v1, kind: List, metadata: &s {{{flaw}}}, items: [{{{policy}}}]}}", "f.yaml")
+
+    assert loaded.rejected == (("GlobalNetworkPolicy", "", "a"),)
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_of_one_resource_a_flaw_is_told_once(flaw):
+    told = found(text("Tier", f"x: &s {{{flaw}}}\ny: *s\n<<: *s"))
+
+    assert len([each for each in told if each.code in {"Y003", "Y007"}]) == 1
+
+
 def test_a_quoted_merge_key_is_a_field_like_any_other():
     assert [told.code for told in found(text("Tier", "'<<': {order: 5}"))] == ["Y011"]
 
