@@ -279,7 +279,7 @@ def recalled(path: Path, kind: type[Kept]) -> Kept | None:
         return msgspec.msgpack.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError:
+    except (ValueError, msgspec.MsgspecError):  # text that is no UTF-8 is a ValueError
         path.unlink(missing_ok=True)
         return None
 

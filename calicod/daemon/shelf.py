@@ -6,6 +6,7 @@ can set (CLOCK_BOOTTIME), and hold for the boot that they were set in.
 """
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -96,7 +97,8 @@ def _recalled(path: Path, kind: type[Kept]) -> Kept | None:
         return msgspec.msgpack.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:  # text that is no UTF-8 is a ValueError
         log.error("trial.damaged", file=str(path), error=str(error))  # noqa: TRY400  the place in our code is of no use
-        path.rename(path.with_name(f"{path.name}.damaged"))
+        with suppress(OSError):
+            path.rename(path.with_name(f"{path.name}.damaged"))
         return None

@@ -471,9 +471,10 @@ def test_a_file_of_ours_is_readable_by_its_owner_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.msgpack"]
 
 
-def test_what_cannot_be_read_back_is_removed(tmp_path):
+@pytest.mark.parametrize("damage", [lambda data: data[:-3], lambda data: data.replace(b"revision", b"re\xffision")])
+def test_what_cannot_be_read_back_is_removed(tmp_path, damage):
     path = tmp_path / "x.msgpack"
-    path.write_bytes(encode(Enforcement(revision=1, ruleset=allowing(80)))[:-3])
+    path.write_bytes(damage(encode(Enforcement(revision=1, ruleset=allowing(80)))))
 
     assert recalled(path, Enforcement) is None
     assert not path.exists()

@@ -39,12 +39,33 @@ def test_at_first_there_is_nothing(shelf):
     assert (shelf.held(), shelf.former()) == (None, None)
 
 
-@pytest.mark.parametrize(("name", "ask"), [(TRIAL_FILE, Shelf.held), (FORMER_FILE, Shelf.former)])
-def test_a_damaged_record_is_put_aside(shelf, tmp_path, name, ask):
-    (tmp_path / name).write_bytes(b"\xc1")
+RECORDS = pytest.mark.parametrize(("name", "ask"), [(TRIAL_FILE, Shelf.held), (FORMER_FILE, Shelf.former)])
+NO_TEXT = msgspec.msgpack.encode(msgspec.structs.replace(HELD, texts=TEXTS[:1])).replace(b"/p/a.yaml", b"/p/\xff.yaml")
+
+
+@RECORDS
+@pytest.mark.parametrize("content", [b"\xc1", b"", NO_TEXT])
+def test_a_damaged_record_is_put_aside(shelf, tmp_path, name, ask, content):
+    (tmp_path / name).write_bytes(content)
 
     assert ask(shelf) is None
-    assert (tmp_path / f"{name}.damaged").read_bytes() == b"\xc1"
+    assert (tmp_path / f"{name}.damaged").read_bytes() == content
+
+
+@RECORDS
+def test_a_record_that_cannot_be_read_is_put_aside_too(shelf, tmp_path, name, ask):
+    (tmp_path / name).mkdir()
+
+    assert ask(shelf) is None
+    assert (tmp_path / f"{name}.damaged").is_dir()
+
+
+@RECORDS
+def test_a_record_that_cannot_even_be_put_aside_is_none(shelf, tmp_path, name, ask):
+    (tmp_path / name).mkdir()
+    (tmp_path / f"{name}.damaged").write_bytes(b"of last time")
+
+    assert ask(shelf) is None
 
 
 @pytest.mark.parametrize(
