@@ -1,15 +1,13 @@
 """The control socket: HTTP over a unix socket in the run directory, 0660 root:calicod.
 
 Law: it answers with what is, and asks the supervisor for changes; it never changes policy by itself. Every answer is
-JSON, an event stream is JSON Lines. Who may connect is decided by the socket's owner and mode; other policy than the
-files have is taken from root, and the daemon's own user, alone.
+JSON, an event stream is JSON Lines. Who may connect is decided by the socket's owner and mode, how often by `door`;
+other policy than the files have is taken from root, and the daemon's own user, alone.
 """
 
 import asyncio
 import grp
 import os
-import socket
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,14 +15,12 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
+from calicod.daemon.door import Door, Guests, is_owner
 from calicod.daemon.instance import GROUP, unusable
 from calicod.daemon.proposal import Proposal
 
 SOCKET_NAME = "calicod.sock"
 SOCKET_MODE = 0o660
-PEER = struct.Struct("=iII")
-"""`struct ucred`: process, user, group."""
-
 MAX_PROPOSAL = 256 << 20
 """Bytes of a set that is to be applied."""
 
@@ -59,6 +55,8 @@ class Control:
         self.path = run_directory / SOCKET_NAME
         self.handlers = handlers
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+        self._guests = Guests()
         self._tasks: set[asyncio.Future[object]] = set()
 
     async def start(self) -> tuple[str, ...]:
@@ -80,7 +78,7 @@ class Control:
         self.path.unlink(missing_ok=True)
         before = os.umask(0o177)  # INVARIANT: the socket is never reachable for others, not even between bind and chown
         try:
-            await web.UnixSite(self._runner, str(self.path)).start()
+            self._listener = await asyncio.get_running_loop().create_unix_server(self._door, str(self.path))
         except OSError as error:
             raise unusable(self.path.parent, f"{SOCKET_NAME}: {error}") from error
         finally:
@@ -97,8 +95,15 @@ class Control:
         self.path.chmod(SOCKET_MODE)
         return ()
 
+    def _door(self) -> Door:
+        assert self._runner is not None  # noqa: S101  `start` made it
+        assert self._runner.server is not None  # noqa: S101  and set it up
+        return Door(self._guests, self._runner.server)
+
     async def stop(self) -> None:
         """Closes every connection and removes the socket."""
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
         self.path.unlink(missing_ok=True)
@@ -167,9 +172,5 @@ class Control:
 
 def require_root(request: web.Request) -> None:
     """Raises HTTPForbidden when somebody asks who might not write the policy files either."""
-    peer = request.transport.get_extra_info("socket") if request.transport is not None else None
-    if peer is None:
-        raise web.HTTPForbidden
-    _, user, _ = PEER.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
-    if user not in {0, os.geteuid()}:
+    if not is_owner(request.transport.get_extra_info("socket") if request.transport is not None else None):
         raise web.HTTPForbidden
