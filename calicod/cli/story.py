@@ -26,7 +26,7 @@ Span = tuple[str, str]
 Line = tuple[Span, ...]
 
 GOOD, BAD, QUIET, HEAD, NAME = "bold green", "bold red", "dim", "bold", "cyan"
-OUTCOMES = {"allow": ("allowed", GOOD), "deny": ("denied", BAD), "reject": ("rejected", BAD)}
+OUTCOMES = {"allow": ("allowed", GOOD), "deny": ("denied", BAD)}
 EFFECTS = {
     "Allow": ("matches: allow", GOOD),
     "Deny": ("matches: deny", BAD),

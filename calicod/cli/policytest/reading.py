@@ -40,7 +40,7 @@ MISSING = "T003"
 _RESOURCES = "name files or folders, relative to this file, or write resources here"
 _port = between(0, 65535, "T002", "port")
 _byte = between(0, 255, "T002", "number")
-_verdict = choice(tuple(verdict.value for verdict in Verdict), "T003")
+_verdict = choice((Verdict.ACCEPT.value, Verdict.DROP.value), "T003")
 
 
 @shaped(either(TEXT, whole_between(0, 255)))

@@ -70,6 +70,7 @@ def test_each_document_is_a_suite(tmp_path):
         (f"{HEAD}tests: [{{name: x, flow: {{src: a, dst: b}}}}]\n", ("T003", 2, 9)),
         (f"{HEAD}tests: [{{name: x, flow: {{src: a}}, expect: deny}}]\n", ("T003", 2, 25)),
         (f"{HEAD}tests: [{{name: x, flow: {{src: a, dst: b}}, expect: denied}}]\n", ("T003", 2, 51)),
+        (f"{HEAD}tests: [{{name: x, flow: {{src: a, dst: b}}, expect: reject}}]\n", ("T003", 2, 51)),
         (f"{HEAD}tests: [{{name: x, flow: {{src: a, dst: b}}, expect: {{}}}}]\n", ("T003", 2, 51)),
         (f"{HEAD}tests: [{{name: x, flow: {{src: a, dst: b, dprot: 1}}, expect: deny}}]\n", ("Y011", 2, 42)),
         (f"{HEAD}tests: [{{name: x, flow: {{src: a, dst: b, dport: 99999}}, expect: deny}}]\n", ("T002", 2, 49)),
