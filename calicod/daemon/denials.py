@@ -85,7 +85,8 @@ class Denials:
             eligible = self._eligible.get(record.decision)
             if eligible is None:
                 eligible = self._judge(record.decision)
-            if eligible and record.protocol in WITH_PORTS and not (record.known or record.reply or record.quoted):
+            other = record.known or record.reply or record.quoted or record.untracked
+            if eligible and record.protocol in WITH_PORTS and not other:
                 kind = kind_of(record)
                 if kind is not None:
                     self._seen[kind] += 1

@@ -15,6 +15,7 @@ from scapy.layers.inet6 import IPv6
 from tests.kernel import needs_kernel
 from tests.netns.node import FAMILIES, Node, UdpFlow, address, node, tcp
 from tests.netns.running import Running, running_in, wait_for
+from tests.netns.stages import policy, rule
 from tests.netns.test_daemon import ALLOW, endpoints, switch
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
@@ -112,3 +113,27 @@ def test_nothing_is_remembered_where_policy_asks_for_source_ports(daemon: Runnin
     with flooding(daemon.router, "w1", address("ext", 4), 4, "UDP"):
         time.sleep(3.0)
         assert remembered(daemon, 4) == []
+
+
+def test_what_policy_before_dnat_has_allowed_is_not_refused_for_a_flood_that_came_another_way(daemon: Running) -> None:
+    """Whoever floods the server's own address is refused on forward; by the published port the same ends may talk."""
+    router, to = daemon.router, address("far", 4)
+    before = daemon.policies.joinpath("switch.yaml").read_text()
+    early = {"applyOnForward": True, "order": 1, "types": ["Ingress"]}
+    stages = policy("early", preDNAT=True, ingress=[rule("Allow", protocol="UDP", port=8000)], **early)
+    stages += policy("gate", ingress=[rule("Deny", protocol="UDP", port=PORT)], **early)
+    daemon.write(switch=stages)
+    daemon.reload()
+    published = ("PREROUTING", "-p", "udp", "--dport", "8000", "-j", "DNAT", "--to-destination", f"{to}:{PORT}")
+    router.iptables(4, "-t", "nat", "-A", *published)
+    try:
+        with flooding(router, "ext", to, 4, "UDP"):
+            wait_for(lambda: remembered(daemon, 4) != [])
+        way = {"to": address("ext", 4, node=True), "server_port": PORT}
+        with UdpFlow(router, "ext", "far", 4, 8000, **way) as flow:
+            assert flow.forth(4.0) and flow.back(4.0)
+            assert remembered(daemon, 4) != []
+    finally:
+        router.iptables(4, "-t", "nat", "-D", *published)
+        daemon.write(switch=before)
+        daemon.reload()

@@ -84,11 +84,12 @@ def test_without_a_flood_nothing_is_remembered():
         packet(known=True),
         packet(reply=True),
         packet(quoted=True),
+        packet(untracked=True),
         packet(protocol=1),
         packet(hook=Hook.OUTPUT, in_interface=""),
         packet(out_interface=""),
     ],
-    ids=["allowed", "malformed", "unknown", "logged", "cut", "reply", "error", "icmp", "sent", "nowhere"],
+    ids=["allowed", "malformed", "unknown", "logged", "cut", "reply", "error", "untracked", "icmp", "sent", "nowhere"],
 )
 def test_only_refusals_by_policy_of_new_flows_that_come_are_remembered(record):
     bench = Bench()

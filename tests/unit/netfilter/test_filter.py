@@ -39,3 +39,13 @@ def test_what_a_flood_made_the_kernel_remember_is_refused_before_it_is_queued() 
     assert chain(given, "denied", 6) == (f"{ends} -p tcp -m tcp --dport 80 {syn} -j DROP",)
     assert "-m conntrack --ctstate NEW -j calicod-denied" in chain(given, "queue")
     assert not any("calicod-denied" in rule for rule in chain(full(), "queue"))
+
+
+def test_what_an_early_rule_has_allowed_is_not_asked_of_the_memory_of_a_flood() -> None:
+    one = Denied("eth0", "cali1", 17, addr("192.0.2.1"), addr("10.65.0.2"), 53)
+    given = full(nics=(Nic("eth0", 3, managed=True, prednat=True),), denied=(one,))
+    unspared = f"-m mark --mark 0x0/{given.marks.evidence:#x}"
+
+    assert [rule for rule in chain(given, "queue") if "calicod-denied" in rule] == [
+        f"{unspared} -m conntrack --ctstate NEW -j calicod-denied"
+    ]
