@@ -12,6 +12,7 @@ import structlog
 
 from calicod.daemon.directions import set_right
 from calicod.daemon.farewell import FindRoute, Place, Placing
+from calicod.daemon.recall import asked_ids
 from calicod.errors import CalicodError
 from calicod.model.hook import Hook
 from calicod.model.steering import Steering
@@ -72,8 +73,8 @@ def adopt(enforcement: Enforcement, steering: Steering) -> int:
 def adoptions(
     flows: Iterable[Flow], enforcement: Enforcement, steering: Steering, find_route: FindRoute
 ) -> dict[int, list[Flow]]:
-    """The flows to be adopted, by the mark that they get."""
-    marks = steering.marks
+    """The flows to be adopted, by the mark that they get: no stage asks about them."""
+    marks, early = steering.marks, asked_ids(steering)
     placing = Placing(enforcement, steering, find_route)
     concerns = concerned(steering)
     found: dict[int, list[Flow]] = defaultdict(list)
@@ -82,19 +83,27 @@ def adoptions(
             continue
         settled = placing.settle(flow.original.src, flow.reply.src)
         if settled is not None and concerns(settled[0]):
-            found[marks.stamp(steering.generation, settled[1]) | marks.filter_stage].append(flow)
+            stages = marks.filter_stage | (marks.prednat_stage if settled[1] in early else 0)
+            found[marks.stamp(steering.generation, settled[1]) | stages].append(flow)
     return found
 
 
 def concerned(steering: Steering) -> Callable[[Place], bool]:
     """Whether a packet there would be judged."""
     managed = {nic.name for nic in steering.nics if nic.managed}
+    forward = {nic.name for nic in steering.nics if nic.forward}
+    early = {nic.name for nic in steering.nics if nic.prednat}
     prefixes = steering.workload_prefixes
 
     def judged(place: Place) -> bool:
         names = [name for name in (place.in_interface, place.out_interface) if name]
         if prefixes and any(name.startswith(prefixes) for name in names):
             return True
-        return place.hook is not Hook.FORWARD and any(name in managed for name in names)
+        if place.in_interface and (place.in_interface in early or steering.wildcard_prednat):
+            return True
+        if place.hook is not Hook.FORWARD:
+            return any(name in managed for name in names)
+        free = managed - forward
+        return not forward.isdisjoint(names) or (steering.wildcard_forward and not free.issuperset(names))
 
     return judged

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.kernel import needs_kernel
-from tests.netns.node import FAMILIES, Node, node, tcp
+from tests.netns.node import FAMILIES, Node, UdpFlow, node, tcp
 from tests.netns.running import Running, running_in
+from tests.netns.stages import host, policy, rule
 from tests.netns.test_daemon import ALLOW, DENY, TcpFlow, endpoints, flows, switch
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
@@ -161,3 +162,20 @@ def test_a_daemon_that_was_in_force_before_adopts_nothing(router: Node, tmp_path
 
         assert not flow.back()
         assert not flow.forth()
+
+
+@pytest.mark.parametrize("stage", ["forward", "before-dnat"])
+def test_what_is_adopted_no_stage_of_a_host_endpoint_asks_about(router: Node, tmp_path: Path, stage: str) -> None:
+    early = {"preDNAT": True, "types": ["Ingress"]} if stage == "before-dnat" else {"types": ["Ingress", "Egress"]}
+    closed = host("eth0", "eth0") + policy("closed", applyOnForward=True, ingress=[rule("Deny")], **early)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(tracked(router))
+        paths = [(server, family) for server in ("far", "node") for family in FAMILIES]
+        live = [stack.enter_context(UdpFlow(router, "ext", server, family, 5310)) for server, family in paths]
+        assert all(flow.trips(1) for flow in live)
+        daemon = stack.enter_context(running_in(router, tmp_path, {"first_enforcement": "adopt"}))
+        daemon.write(stages=closed)
+        daemon.start()
+
+        assert all(flow.trips(2) for flow in live)
+        assert not tcp(router, "ext", "far", 4, 5311, SHORT)

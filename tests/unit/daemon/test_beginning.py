@@ -7,6 +7,7 @@ from calicod.daemon.beginning import Beginning, Met, adoptions, concerned
 from calicod.daemon.farewell import Place
 from calicod.model.hook import Hook
 from calicod.model.marks import LOCAL_ID, WORKLOAD_ID, gather
+from calicod.model.steering import Nic
 from calicod.netfilter.flow import SEEN_REPLY, Flow, FlowTuple
 from tests.unit.compiler.build import addr
 from tests.unit.daemon.control_plane import namespace
@@ -64,6 +65,34 @@ def test_policy_concerns_workloads_and_what_managed_hosts_send_and_get():
     assert not judged(Place(Hook.FORWARD, "eth0", "eth9"))
     assert not judged(Place(Hook.OUTPUT, "", "eth9"))
     assert not concerned(replace(STEERING, workload_prefixes=()))(Place(Hook.FORWARD, "eth0", "caliw"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "spared"),
+    [
+        ({"nics": (Nic("eth0", ETH0, managed=True, forward=True),)}, {("eth8", "eth9"), ("eth9", "eth8")}),
+        ({"nics": (Nic("eth0", ETH0, managed=True, prednat=True),)}, {("eth8", "eth0"), ("eth8", "eth9")}),
+        ({"wildcard_forward": True}, {("eth0", "eth0")}),
+        ({"wildcard_prednat": True}, set()),
+    ],
+    ids=["forward", "before-dnat", "wildcard-forward", "wildcard-before-dnat"],
+)
+def test_policy_concerns_what_is_forwarded_where_a_host_endpoint_judges_that(changes, spared):
+    judged = concerned(replace(STEERING, **changes))
+
+    assert all(not judged(Place(Hook.FORWARD, *names)) for names in spared)
+    for names in {("eth0", "eth8"), ("eth0", "eth0"), ("eth0", "caliw")} - spared:
+        assert judged(Place(Hook.FORWARD, *names))
+
+
+def test_what_is_adopted_is_not_asked_about_before_dnat_either():
+    early = replace(STEERING, nics=(Nic("eth0", ETH0, managed=True, prednat=True),))
+
+    (mark,) = adoptions([flow(CLIENT, WORKLOAD)], ENFORCEMENT, early, route)
+    (other,) = adoptions([flow(WORKLOAD, CLIENT)], ENFORCEMENT, early, route)
+
+    assert mark & (MARKS.prednat_stage | MARKS.prednat_rule) == MARKS.prednat_stage
+    assert not other & (MARKS.prednat_stage | MARKS.prednat_rule)
 
 
 @pytest.mark.netns
