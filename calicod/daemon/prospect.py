@@ -13,6 +13,7 @@ import msgspec
 from calicod.daemon.farewell import Place, first_packet
 from calicod.daemon.live import Live
 from calicod.daemon.proposal import Cut, Prospect, Session
+from calicod.daemon.reroutes import departed
 from calicod.engine.bitmap import BitmapEngine
 from calicod.model.decision import Decision
 from calicod.model.hook import Hook
@@ -37,11 +38,17 @@ Fate = Literal["stays", "cut", "not-ours", "unknown"]
 
 
 class Scales:
-    """The policy in force beside another one, on the same paths. `spared`: live flows keep their present stamp."""
+    """The policy in force beside another one, on the same paths.
 
-    def __init__(self, live: Live, coming: Enforcement, *, spared: bool = False) -> None:
+    `spared`: live flows keep their present stamp, but those from and to `leaving`.
+    """
+
+    def __init__(
+        self, live: Live, coming: Enforcement, *, spared: bool = False, leaving: frozenset[bytes] = frozenset()
+    ) -> None:
         self.live = live
         self._spared = spared
+        self._leaving = leaving
         self._judges = bool(coming.ruleset.workloads or coming.ruleset.hosts or coming.ruleset.ignored_interfaces)
         self._engine = BitmapEngine(coming.ruleset, coming.interfaces)
 
@@ -54,7 +61,8 @@ class Scales:
         allows = now.verdict is Verdict.ACCEPT
         if not allows and not self.live.current(flow):
             return "not-ours", None
-        if self._spared and self.live.current(flow):
+        stays = self._leaving.isdisjoint((flow.original.src, flow.reply.src))
+        if self._spared and stays and self.live.current(flow):
             return "stays", None
         coming = self._coming(flow, place)
         if coming is None or coming.verdict is Verdict.ACCEPT:
@@ -159,7 +167,8 @@ def look(question: Question) -> Prospect:
     routes = Routes()
     try:
         live = Live(q.now, q.steering, routes.find, q.node, time.time_ns())
-        scales = Scales(live, msgspec.structs.replace(q.now, ruleset=q.coming), spared=q.spared)
+        coming, leaving = msgspec.structs.replace(q.now, ruleset=q.coming), departed(q.now.ruleset, q.coming)
+        scales = Scales(live, coming, spared=q.spared, leaving=leaving)
         return prospect(conntrack.dump(live=True), scales, q.session, time.monotonic() + PATIENCE_SECONDS)
     finally:
         routes.close()

@@ -1,7 +1,8 @@
-"""A workload's address that is routed elsewhere: its live flows lose their stamps, and are judged on their new way.
+"""A workload's address that is routed elsewhere, or whose workload is gone: its live flows are judged again.
 
-Law: what was allowed on one way is not trusted on another. Only flows from and to that address are judged again, also
-where a change of policy spares live flows. Looked at a second time, for packets that were under way.
+Law: what was allowed on one way is not trusted on another, nor what a workload was allowed by whoever has its interface
+now. Only flows from and to that address lose their stamps, also where a change of policy spares live flows. A move is
+looked at a second time, for packets that were under way.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from calicod.netfilter import conntrack
 from calicod.netfilter.flow import Flow
 from calicod.netfilter.reroutes import Change, Watcher
 from calicod.netfilter.routes import Route, Routes
-from calicod.ruleset.program import RuleSet
+from calicod.ruleset.program import LocalEndpoint, RuleSet
 
 log = structlog.get_logger()
 
@@ -69,6 +70,11 @@ class Reroutes:
         addresses = [address for workload in ruleset.workloads for address in workload.addresses]
         with_routes(lambda find: self.whereabouts.learn(addresses, find))
 
+    async def leave(self, addresses: frozenset[bytes]) -> None:
+        """What `departed` named, once the new policy is in force."""
+        if addresses:
+            await self._judge_again(addresses)
+
     async def run(self) -> None:
         """Until it is cancelled."""
         loop, due = asyncio.get_running_loop(), asyncio.Event()
@@ -104,6 +110,18 @@ class Reroutes:
             log.error("flows.unjudged", error=str(failure))  # noqa: TRY400  the place in our code is of no use
         else:
             log.info("routes.moved", addresses=len(addresses), flows=flows)
+
+
+def departed(before: RuleSet, now: RuleSet) -> frozenset[bytes]:
+    """Addresses of the workloads that are no more, or are down (semantics 4.5)."""
+    left = {owner(workload) for workload in now.workloads if workload.active}
+    gone = (workload for workload in before.workloads if workload.active and owner(workload) not in left)
+    return frozenset(address for workload in gone for address in workload.addresses)
+
+
+def owner(workload: LocalEndpoint) -> tuple[str, str, str]:
+    """Who has an interface."""
+    return workload.namespace, workload.name, workload.interface
 
 
 def with_routes(ask: Callable[[FindRoute], Found]) -> Found:

@@ -34,7 +34,7 @@ from calicod.daemon.notify import ALIVE, READY, STOPPING, notify, watchdog_secon
 from calicod.daemon.patrol import Patrol
 from calicod.daemon.recall import recall
 from calicod.daemon.reporter import Reporter
-from calicod.daemon.reroutes import Reroutes
+from calicod.daemon.reroutes import Reroutes, departed
 from calicod.daemon.resets import Resets
 from calicod.daemon.settings import Settings
 from calicod.daemon.sources import Reading, Sources, rejections
@@ -339,7 +339,10 @@ class Supervisor:
         self.reporter.direct(reading.ruleset, interfaces)
         self.reroutes.learn(reading.ruleset)
         self.denials.begin(reading.ruleset)
+        before = self.enforcer.enforcement
         outcome = await self.enforcer.enforce(reading.ruleset, interfaces)
+        if before is not None and not outcome.rejudged:
+            await self.reroutes.leave(departed(before.ruleset, reading.ruleset))
         await self._look_around(reading, present)
         self._begin()
         if outcome.changed:

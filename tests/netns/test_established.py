@@ -99,3 +99,35 @@ def test_a_flow_whose_address_is_routed_to_another_workload_is_judged_there(keep
         router.world.run(router.name, *ip, "route", "flush", prefix)
         router.world.run(router.space("w2"), "ip", "address", "del", prefix, "dev", "lo")
         (keeping.policies / "closed.yaml").unlink()
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+def test_a_workload_that_is_no_more_takes_its_live_flows_along(keeping: Running, *, restarted: bool) -> None:
+    """Its interface is unknown from then on: nothing passes there, whatever was allowed to the workload."""
+    router = keeping.router
+    everybody = endpoints()
+    parts = everybody.split("---\n")
+    without = "---\n".join(part for part in parts if "name: node-k8s-w1-eth0" not in part)
+    assert len(without) < len(everybody)
+    keeping.write(endpoints=everybody, switch=switch(ALLOW))
+    keeping.reload()
+    try:
+        with contextlib.ExitStack() as stack:
+            to = [stack.enter_context(UdpFlow(router, "ext", "w1", family, 5260)) for family in FAMILIES]
+            by = [stack.enter_context(UdpFlow(router, "w1", "w2", family, 5261)) for family in FAMILIES]
+            others = [stack.enter_context(UdpFlow(router, "ext", "w2", family, 5262)) for family in FAMILIES]
+            assert all(flow.trips(1) for flow in (*to, *by, *others))
+            generation = keeping.status().generation
+            if restarted:
+                keeping.stop()
+            keeping.write(endpoints=without)
+            if restarted:
+                keeping.start()
+            keeping.reload()
+
+            assert keeping.status().generation == generation
+            assert not any(flow.forth() or flow.back() for flow in (*to, *by))
+            assert all(flow.trips(1) for flow in others)
+    finally:
+        keeping.write(endpoints=everybody)
+        keeping.reload()

@@ -73,6 +73,15 @@ def test_where_live_flows_are_kept_only_those_without_a_present_stamp_are_cut():
     assert (found.cut, found.flows) == (1, 2)
 
 
+def test_where_live_flows_are_kept_those_of_a_workload_that_leaves_are_cut_all_the_same():
+    live = Live(ENFORCEMENT, STEERING, route, "n1", 0)
+    coming = replace(ENFORCEMENT, ruleset=ruleset(host()))
+    leaving = Scales(live, coming, spared=True, leaving=frozenset({addr(WORKLOAD)}))
+
+    assert leaving.weigh(flow(ETH0, generation=NOW))[0] == "cut"
+    assert leaving.weigh(unstamped(40000, 80, flow(ETH0, generation=NOW).mark))[0] == "stays"
+
+
 def test_what_a_failsafe_let_pass_is_cut_by_a_set_without_that_failsafe():
     assert seen(SSH, unstamped(1, 22, MARKS.stamp(0, FAILSAFE_ID))).cut == 0
     assert seen(CLOSED, unstamped(1, 2222, MARKS.stamp(0, FAILSAFE_ID))).cut == 0  # refused by what is in force, too

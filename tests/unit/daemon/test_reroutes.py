@@ -2,9 +2,10 @@ import asyncio
 import contextlib
 
 import pytest
+from msgspec.structs import replace
 
 from calicod.daemon import reroutes
-from calicod.daemon.reroutes import Reroutes, Whereabouts, unstamp_flows
+from calicod.daemon.reroutes import Reroutes, Whereabouts, departed, unstamp_flows
 from calicod.model.marks import layout
 from calicod.netfilter import conntrack, pickup
 from calicod.netfilter.flow import Flow, FlowTuple
@@ -83,6 +84,27 @@ def test_flows_from_and_to_it_count_as_judged_earlier_and_others_are_left_alone(
 
         marks = {(f.original.src, f.original.dst): f.mark for f in conntrack.dump()}
     assert marks == {(A, C): MARKS.judged | 0x80, (C, A): MARKS.judged | 0x80, (B, C): stamp | 0x80}
+
+
+def test_a_workload_has_departed_that_is_no_more_is_down_or_has_given_its_interface_away():
+    both = ruleset(workload("v", addresses=("10.65.0.2",)), workload("w", addresses=("10.65.0.3",)))
+    one = ruleset(workload("w", addresses=("10.65.0.3",)))
+    other = ruleset(workload("x", addresses=("10.65.0.9",), interface_name="caliw"))
+    down = replace(one, workloads=tuple(replace(each, active=False) for each in one.workloads))
+
+    assert departed(both, both) == departed(one, both) == departed(down, other) == frozenset()
+    assert departed(both, one) == {A}
+    assert departed(one, down) == departed(one, other) == {B}
+
+
+def test_flows_of_the_departed_are_judged_again_and_nobody_looks_when_there_are_none():
+    asked: list[frozenset[bytes]] = []
+    made = Reroutes(MARKS, lambda addresses: asked.append(addresses) or 0)
+
+    asyncio.run(made.leave(frozenset()))
+    asyncio.run(made.leave(frozenset({A})))
+
+    assert asked == [{A}]
 
 
 @pytest.mark.netns
