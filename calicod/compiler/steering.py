@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
-from calicod.model.interface import Interface
+from calicod.model.interface import Interface, is_nameable
 from calicod.model.marks import FIRST_OWN_ID, LAST_OWN_ID, LOCAL_ID, UNMANAGED_ID
 from calicod.model.network import Network
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
@@ -32,6 +32,7 @@ def steer(ruleset: RuleSet, interfaces: Iterable[Interface], previous: Steering 
     there = {i.name for i in present if i.name != LOOPBACK and not is_workload(ruleset, i.name)}
     names = sorted(there | named(ruleset))
     judges = judging(ruleset, topology, names)
+    names = [name for name in names if told_apart(name, judges.get(name), topology)]
     granted = forwarding(ruleset, topology)
     apart = kept_apart(judges, topology)
     ids = identified(names, judges, apart, granted, {} if previous is None else ids_of(previous))
@@ -52,6 +53,11 @@ def steer(ruleset: RuleSet, interfaces: Iterable[Interface], previous: Steering 
         failsafe_outbound=failsafe_ports(settings.failsafe_outbound),
         drop_invalid=not settings.disable_invalid_check,
     )
+
+
+def told_apart(name: str, judge: int | None, topology: Topology) -> bool:
+    """Whether rules name it. What they cannot name counts as any other that is judged alike: by `*`, or not at all."""
+    return is_nameable(name) or judge not in {None, topology.wildcard}
 
 
 def judge_of(ruleset: RuleSet, judges: Mapping[str, int], name: str) -> LocalEndpoint | None:

@@ -13,6 +13,7 @@ import msgspec
 
 from calicod.model.decision import Decision
 from calicod.model.hook import Hook
+from calicod.model.interface import is_nameable
 from calicod.model.record import Batch, Record
 from calicod.model.steering import Denied
 from calicod.model.verdict import Reason, Verdict
@@ -151,5 +152,7 @@ def kind_of(record: Record) -> Denied | None:
     elif record.hook is Hook.FORWARD and record.in_interface and record.out_interface:
         path = (record.in_interface, record.out_interface)
     else:
+        return None
+    if not all(is_nameable(name) for name in path if name):
         return None
     return Denied(*path, record.protocol, record.src, record.dst, record.dport)

@@ -61,9 +61,10 @@ class Denied(msgspec.Struct, frozen=True):
 class Steering(msgspec.Struct, frozen=True, kw_only=True):
     """The kernel side of one generation.
 
-    `generation` 1..: in every stamp test. `nics`: all host interfaces, there or named by an endpoint, but `lo`; those
-    with a host endpoint `managed`. `wildcard_host`: a `*` host endpoint manages every other one, present or to come (id
-    UNMANAGED_ID); `wildcard_forward`: it judges what is forwarded by any of these, and by workloads;
+    `generation` 1..: in every stamp test. `nics`: all host interfaces, there or named by an endpoint, but `lo` and
+    what no rule can name, unless it has a host endpoint of its own; those with a host endpoint `managed`.
+    `wildcard_host`: a `*` host endpoint manages every other one, present or to come (id UNMANAGED_ID);
+    `wildcard_forward`: it judges what is forwarded by any of these, and by workloads;
     `wildcard_prednat`: what comes by any interface, before DNAT. `loopback`: the id
     of what the host sends to itself, when a host endpoint judges that, `loopback_untracked` before connection tracking
     too. `workload_prefixes`: () when no workload

@@ -4,19 +4,12 @@ Law: what a rule of iptables cannot name exactly is never named loosely: a manag
 unmanaged one counts as any other.
 """
 
-import re
-
 import msgspec
 
 from calicod.errors import CalicodError
+from calicod.model.interface import LONGEST_NAME, is_nameable
 from calicod.model.marks import LOCAL_ID, UNMANAGED_ID, WORKLOAD_ID
 from calicod.model.steering import Nic, Steering
-
-LONGEST_INTERFACE = 15
-"""IFNAMSIZ - 1: what `-i` takes, the `+` of a prefix included."""
-
-NAMEABLE = re.compile(r"[A-Za-z0-9_.@:][A-Za-z0-9_.@:+=,~#%^-]*(?<!\+)", re.ASCII)
-"""Neither read as a prefix (`+` at the end) nor as an option, a negation or a quotation."""
 
 
 class Pattern(msgspec.Struct, frozen=True):
@@ -48,7 +41,7 @@ def prefix_match(prefix: str) -> str:
     >>> prefix_match("cali"), prefix_match("fifteen-letters")
     ('cali+', 'fifteen-letters')
     """
-    return f"{prefix}+" if len(prefix) < LONGEST_INTERFACE else prefix
+    return f"{prefix}+" if len(prefix) < LONGEST_NAME else prefix
 
 
 def workload_prefix(name: str, steering: Steering) -> bool:
@@ -99,11 +92,11 @@ def _selectable(nic: Nic) -> bool:
     if nic.managed:
         _named(nic.name)
         return True
-    return NAMEABLE.fullmatch(nic.name) is not None
+    return is_nameable(nic.name)
 
 
 def _named(name: str) -> str:
-    if NAMEABLE.fullmatch(name) and len(name) <= LONGEST_INTERFACE:
+    if is_nameable(name):
         return name
     raise CalicodError(
         "K016",

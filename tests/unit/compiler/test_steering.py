@@ -48,6 +48,18 @@ def test_a_wildcard_manages_every_host_interface():
     assert steering.wildcard_host
 
 
+def test_what_no_rule_can_name_counts_as_any_other_that_is_judged_alike():
+    odd = Interface(8, "eth+", (addr("192.0.2.8"),))
+    unmanaged, everywhere, own = (
+        steered(ruleset(judge), (*ALL, odd)).nics
+        for judge in (host("h", "eth0"), host("h", "*"), host("h", "", ("192.0.2.8",)))
+    )
+
+    assert unmanaged == (Nic("eth0", 3, True), Nic("eth1", 4, False))
+    assert everywhere == (Nic("eth0", 3, True), Nic("eth1", 4, True))
+    assert own == (Nic("eth+", 3, True), Nic("eth0", 4, False), Nic("eth1", 5, False))
+
+
 def test_each_host_endpoint_but_one_has_its_own_id_for_what_the_host_sends():
     two = steered(ruleset(host("a", "eth0"), host("b", "eth1")))
     same = steered(

@@ -197,3 +197,9 @@ def test_a_kind_is_a_path_and_what_of_the_packet_decides():
     inbound = kind_of(packet(hook=Hook.INPUT, out_interface=""))
     assert inbound == replace(kind(), out_interface="")
     assert kind_of(packet(hook=Hook.PREROUTING)) is None
+
+
+@pytest.mark.parametrize("name", ["eth+", 'a"b', "!eth0", "eth\\xff"])
+def test_what_no_rule_can_name_is_never_remembered(name):
+    assert kind_of(packet(in_interface=name)) is None
+    assert kind_of(packet(out_interface=name)) is None
