@@ -7,6 +7,7 @@ import msgspec
 
 from calicod.cli.client import Unreachable, asked, socket_option
 from calicod.daemon.state import EndpointState, PolicyName
+from calicod.eventlog.readable import printable
 
 
 @click.command("endpoints")
@@ -30,7 +31,7 @@ def command(*, as_json: bool, socket: str) -> None:
     if not endpoints:
         click.echo("no endpoint on this node: nothing is judged")
     for endpoint in endpoints:
-        click.echo("\n".join(lines(endpoint)))
+        click.echo("\n".join(map(printable, lines(endpoint))))
 
 
 def lines(endpoint: EndpointState) -> list[str]:

@@ -5,6 +5,7 @@ import msgspec
 
 from calicod.cli.client import Unreachable, asked, socket_option
 from calicod.daemon.state import PolicyState
+from calicod.eventlog.readable import printable
 
 STAGED = "staged: decides nothing; events tell under policies.pending what it would do"
 
@@ -30,7 +31,7 @@ def command(*, as_json: bool, socket: str) -> None:
     if not policies:
         click.echo("no policy")
     for policy in policies:
-        click.echo("\n".join(lines(policy)))
+        click.echo("\n".join(map(printable, lines(policy))))
 
 
 def lines(policy: PolicyState) -> list[str]:

@@ -7,6 +7,7 @@ import msgspec
 
 from calicod.cli.client import Unreachable, asked, socket_option
 from calicod.daemon.state import Status, TrialState, WorkerState
+from calicod.eventlog.readable import printable
 
 POLL_SECONDS = 0.1
 
@@ -36,8 +37,14 @@ def command(*, wait: float | None, as_json: bool, socket: str) -> None:
             if status.healthy or time.monotonic() >= deadline:
                 break
         time.sleep(POLL_SECONDS)
-    click.echo(msgspec.json.encode(status).decode() if as_json else "\n".join(lines(status)))
+    for line in (msgspec.json.encode(status).decode(),) if as_json else shown(status):
+        click.echo(line)
     raise SystemExit(0 if status.healthy else 1)
+
+
+def shown(status: Status) -> list[str]:
+    """The answer as a terminal may be given it; reasons and findings have hints on lines of their own."""
+    return [printable(line) for entry in lines(status) for line in entry.split("\n")]
 
 
 def lines(status: Status) -> list[str]:

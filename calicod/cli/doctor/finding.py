@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from calicod.cli.doctor.facts import Facts
+from calicod.eventlog.readable import printable
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 
@@ -23,7 +24,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         mend = f" -> {self.mend}" if self.mend else ""
-        return f"{self.state:<4}  {self.check}: {self.message}{mend}"
+        return printable(f"{self.state:<4}  {self.check}: {self.message}{mend}")
 
 
 Check = Callable[[Facts], tuple[Finding, ...]]

@@ -67,3 +67,9 @@ def test_a_staged_policy_is_marked_where_it_stands_in_the_order(path):
     answer = msgspec.structs.replace(ENDPOINT, ingress=(staged, *ENDPOINT.ingress))
 
     assert "  ingress: default|a/s (staged) -> default|a/p\n" in asked(path, (answer,)).output
+
+
+def test_an_interface_of_any_name_steers_no_terminal(path):
+    shown = asked(path, (msgspec.structs.replace(ENDPOINT, interfaces=("c\x1b]0;x",)),)).output
+
+    assert "up on c\\x1b]0;x; " in shown

@@ -54,3 +54,9 @@ def test_a_staged_policy_is_said_to_decide_nothing(path):
     shown = asked(path, (msgspec.structs.replace(POLICY, kind="StagedNetworkPolicy", staged=True),)).output
 
     assert shown.splitlines()[-1] == ("  staged: decides nothing; events tell under policies.pending what it would do")
+
+
+def test_a_file_of_any_name_steers_no_terminal(path):
+    shown = asked(path, (msgspec.structs.replace(POLICY, file="a\x1b]0;x\nb.yaml"),)).output
+
+    assert "(a\\x1b]0;x\\nb.yaml:1)" in shown

@@ -106,3 +106,10 @@ def test_waiting_ends_with_the_time_given(path):
 
 def test_the_help_shows_an_example():
     assert "calicod status --wait 10" in CliRunner().invoke(command, ["--help"]).output
+
+
+def test_a_reason_of_any_text_steers_no_terminal(path):
+    with serving(path, {"/status": msgspec.structs.replace(STATUS, reasons=("c\x1b]0;x is\n  hint: rename it",))}):
+        done = asked(path)
+
+    assert "  because: c\\x1b]0;x is\n  hint: rename it\n" in done.output

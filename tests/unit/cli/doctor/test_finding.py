@@ -15,3 +15,7 @@ def test_what_is_ok_needs_no_mend():
 
 def test_states_are_told_apart():
     assert [finding.state for finding in (ok(""), warn("", ""), fail("", ""))] == ["ok", "warn", "fail"]
+
+
+def test_an_interface_of_any_name_steers_no_terminal():
+    assert str(warn("c\x1b]0;x is", "rename it")).endswith("c\\x1b]0;x is -> rename it")
