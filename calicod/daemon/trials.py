@@ -210,7 +210,8 @@ class Trials:
             raise CalicodError("K053", f"the policy files cannot be replaced: {error}", hint=hint) from error
 
     def _installing(self, held: Held) -> Held:
-        """The record of a set that is to be installed, with what is there before it."""
+        """The record of a set that is to be installed, with what is there before it. Raises CalicodError, OSError."""
+        folder.target(self._sources.paths)  # what `apply` looked at may be otherwise by now
         former = Former(folder.present(self._sources.paths), self._sources.last_good.content())
         return msgspec.structs.replace(held, phase="install", former=former)
 

@@ -273,6 +273,19 @@ def test_what_could_not_be_brought_back_is_not_replaced(plane):
     assert (plane.trials.state().phase, plane.in_force) == ("trial", (NEW,))
 
 
+@pytest.mark.parametrize("end", [Trials.confirm, Trials.rollback])
+def test_a_link_among_the_files_is_left_to_whoever_made_it(plane, end):
+    asyncio.run(plane.trials.apply(SET, None))
+    if end is Trials.confirm:
+        try_for(plane, 60.0)
+    link = plane.policies / "link.yaml"
+    link.symlink_to(plane.folder / "elsewhere.yaml")
+    (plane.folder / "elsewhere.yaml").write_text(OLD)
+
+    assert code(end(plane.trials)) == "K053"
+    assert link.is_symlink()
+
+
 def test_a_daemon_that_ends_takes_no_set_any_more(plane):
     asyncio.run(plane.trials.end())
 
