@@ -26,8 +26,8 @@ def command(*, config: Path | None) -> None:
     """Close what policy manages, but for failsafe ports, until the daemon judges.
 
     For the unit calicod-boot.service at the first boot; from then on it loads what the daemon saved, without this
-    command. Exit: 0 closed, or rules of calicod's are there already, 1 the configuration has errors, 4 the kernel or a
-    permission is missing.
+    command. Exit: 0 closed, or rules of calicod's are there already, 1 the configuration has errors, or policy files
+    have and no endpoint could be read, 4 the kernel or a permission is missing.
 
     \b
     Example:
@@ -54,8 +54,13 @@ def close(settings: "Settings") -> str:
     installer = probe.choose(settings.steering, settings.marks)
     if installer.inspect().generation is not None:
         return "rules of calicod's are there already: nothing to do"
-    steering = written(settings, links.interfaces()).steering
-    installer.install(steering)
-    if not manages(steering):
+    found = written(settings, links.interfaces())
+    managed = manages(found.steering)
+    if found.rejected and not managed:
+        raise PolicyError(list(found.rejected))
+    for finding in found.rejected:
+        click.echo(str(finding), err=True)
+    installer.install(found.steering)
+    if not managed:
         return f"no endpoint of node {settings.node_name} is written: nothing is closed"
     return f"{installer.name}: closed but for failsafe ports, until the daemon judges"

@@ -179,6 +179,18 @@ def test_a_daemon_that_cannot_start_leaves_it_closed_but_for_failsafes(router: N
         assert not tcp(router, "ext", "node", family, 8000, patience=0.15)
 
 
+@pytest.mark.parametrize("tables", [0, 1, 2])
+def test_a_file_that_was_cut_off_is_not_said_to_close_anything(router: Node, daemon: Running, tables: int):
+    file = next((daemon.folder / "state" / "boot").glob("iptables-*"))
+    parts = file.read_text().split("COMMIT\n")
+    file.write_text("".join(f"{part}COMMIT\n" for part in parts[:tables]))
+    done = boot(router.name, daemon)
+
+    assert (done.returncode, "IPv4: closed" in done.stdout) == (1, False)
+    assert f"did not take {file}" in done.stderr
+    assert "IPv6: closed" in done.stdout
+
+
 def test_what_is_there_already_stays(router: Node, daemon: Running):
     daemon.start()
     before = router.save()

@@ -51,6 +51,20 @@ def test_a_node_without_endpoints_is_told(tmp_path):
     assert "no endpoint of node n1 is written" in booted(tmp_path).output
 
 
+def test_policy_files_with_errors_are_told_and_what_can_be_read_is_closed(tmp_path):
+    done = booted(tmp_path, a=POLICY.format(action="Allow"), b="kind: [")
+
+    assert (done.exit_code, "b.yaml:" in done.stderr) == (0, True)
+    assert probe.choose("auto").inspect().generation == 0
+
+
+def test_when_no_endpoint_can_be_read_nothing_is_said_to_be_well(tmp_path):
+    done = booted(tmp_path, b="kind: [")
+
+    assert (done.exit_code, "b.yaml:" in done.stderr) == (1, True)
+    assert probe.choose("auto").inspect().generation is None
+
+
 def test_a_configuration_with_errors_exits_1(tmp_path):
     (tmp_path / "c.yaml").write_text("workers: 0\n")
 
