@@ -10,6 +10,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.apart import stand_apart
 from tests.kernel import NEEDS_ROOT, allowed
 
 settings.register_profile(
@@ -22,6 +23,12 @@ settings.load_profile(os.environ.get("CALICOD_PROFILE", "ci"))
 
 GUARDED = ("netns", "security")
 CI = os.environ.get("CI") == "true"
+
+
+def pytest_configure() -> None:
+    """Processes of tests that run side by side use the same names of namespaces."""
+    if os.environ.get("PYTEST_XDIST_WORKER") and os.geteuid() == 0:
+        stand_apart()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
