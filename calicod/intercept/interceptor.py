@@ -15,8 +15,10 @@ from calicod.model.verdict import Verdict
 Decide = Callable[[bytes, int, int, int, int], Verdict]
 """Payload (its first bytes), packet mark, netfilter's hook number, incoming and outgoing interface index (0: none)."""
 
-HOOKS: Mapping[int, Hook] = MappingProxyType({0: Hook.PREROUTING, 1: Hook.INPUT, 2: Hook.FORWARD, 3: Hook.OUTPUT})
-"""Netfilter's hook numbers."""
+HOOKS: Mapping[int, Hook] = MappingProxyType(
+    {0: Hook.PREROUTING, 1: Hook.INPUT, 2: Hook.FORWARD, 3: Hook.OUTPUT, 4: Hook.OUTPUT}
+)
+"""Netfilter's hook numbers. In POSTROUTING is judged what OUTPUT could not place."""
 
 
 class Interceptor(Protocol):

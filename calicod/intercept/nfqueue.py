@@ -32,7 +32,8 @@ TOGETHER = 4
 NETLINK_NETFILTER = 12
 SOL_NETLINK, NETLINK_NO_ENOBUFS = 270, 5
 SO_RCVBUFFORCE = 33
-LOCAL_OUT = 3
+LEAVING = frozenset({3, 4})
+"""Netfilter's numbers of OUTPUT and POSTROUTING."""
 VERSIONS: Mapping[int, int] = MappingProxyType({0x0800: 4, 0x86DD: 6})
 """Ethernet's protocol number -> IP version of its packets."""
 ACCEPT, REJECT, SPARE = Verdict.ACCEPT, Verdict.REJECT, Verdict.SPARE
@@ -95,7 +96,7 @@ class Queue:
             return
         try:
             hook, payload = packet.hook, packet.get_payload()
-            if hook == LOCAL_OUT and not of_stack(payload, packet.hw_protocol):
+            if hook in LEAVING and not of_stack(payload, packet.hw_protocol):
                 payload = b""
             verdict = decide(payload, mark, hook, packet.indev, packet.outdev)
         finally:

@@ -13,13 +13,18 @@ from calicod.netfilter.input import IN
 from calicod.netfilter.mangle import CLEAR, PRE
 from calicod.netfilter.output import OUT
 from calicod.netfilter.plan import Plan
+from calicod.netfilter.postrouting import POST
 from calicod.netfilter.raw import RAW, RAW_OUT
 from calicod.netfilter.table import Jump, Table
 
 JUMPS = MappingProxyType(
     {
         "raw": (Jump("PREROUTING", RAW), Jump("OUTPUT", RAW_OUT)),
-        "mangle": (Jump("PREROUTING", PRE), *(Jump(hook, CLEAR) for hook in ("INPUT", "FORWARD", "OUTPUT"))),
+        "mangle": (
+            Jump("PREROUTING", PRE),
+            *(Jump(hook, CLEAR) for hook in ("INPUT", "FORWARD", "OUTPUT")),
+            Jump("POSTROUTING", POST),
+        ),
         "filter": (Jump("INPUT", IN), Jump("FORWARD", FORWARD), Jump("OUTPUT", OUT)),
     }
 )

@@ -46,14 +46,12 @@ def queue(plan: Plan) -> Chain:
     """Into the queue of the packet's direction."""
     steering, marks = plan.steering, plan.marks
     original, reply = steering.queues(0)
-    known = f"-m connmark ! --mark 0x0/{marks.judged | marks.filter_stage:#x}"
     # what an early rule has allowed meets less policy than what the memory was learned from
     plain = f"-m mark --mark 0x0/{marks.evidence:#x} " if plan.prednat else ""
     return plan.chain(
         QUEUE,
         *plan.invalid(),
-        f"{known} -j MARK --set-xmark {marks.known:#x}/{marks.known:#x}",
-        f"{exempt.MET_LATE} -j MARK --set-xmark {marks.picked:#x}/{marks.picked:#x}",
+        *plan.about_flow(),
         *((f"{plain}-m conntrack --ctstate NEW -j {DENIED}",) if steering.denied else ()),
         *plan.tell_untracked(),
         f"-m conntrack --ctdir REPLY {plan.into(reply)}",

@@ -5,7 +5,7 @@ cleared before each hook of filter, and a packet that comes back from a queue of
 PREROUTING they were cleared in raw. The stage trusts its own bit of the connection mark alone.
 """
 
-from calicod.netfilter import exempt
+from calicod.netfilter import exempt, postrouting
 from calicod.netfilter.plan import EXPECTED, Plan
 from calicod.netfilter.table import PREFIX, Chain
 
@@ -23,6 +23,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     return (
         plan.chain(CLEAR, plan.clear_marks, *(_cut(plan) if plan.prednat else ())),
         *(plan.chain(name, *asking.get(name, ())) for name in names),
+        *postrouting.chains(plan),
     )
 
 

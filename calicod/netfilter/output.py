@@ -8,7 +8,7 @@ middle: it may answer what the workload called, and that is judged.
 from functools import partial
 
 from calicod.model.marks import TO_WORKLOAD_ID
-from calicod.netfilter import exempt
+from calicod.netfilter import exempt, postrouting
 from calicod.netfilter.pattern import Pattern
 from calicod.netfilter.plan import QUEUE, Plan
 from calicod.netfilter.table import PREFIX, Chain
@@ -23,7 +23,13 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     looped = tests(plan.itself, itself, itself)
     enter = [f"{pattern.outgoing()}-g {OUT}-judge" for pattern in plan.itself]
     return (
-        plan.chain(OUT, *enter, *plan.dispatch(Pattern.outgoing, f"{OUT}-judge", work)),
+        plan.chain(
+            OUT,
+            f"{postrouting.TRANSLATED} -g {OUT}-later",
+            *enter,
+            *plan.dispatch(Pattern.outgoing, f"{OUT}-judge", work),
+        ),
+        postrouting.put_off(plan),
         plan.judge(OUT, (*looped, *tests(plan.sent, host, host))),
         plan.chain(
             work,

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from calicod.model.marks import LOCAL_ID
 from calicod.model.steering import Nic, Steering
+from calicod.netfilter.exempt import MET_LATE
 from calicod.netfilter.pattern import (
     Pattern,
     host_patterns,
@@ -187,6 +188,15 @@ class Plan:
         """The target that adds the filter stage to what the mark says already."""
         marks = self.marks
         return f"-j CONNMARK --set-xmark {marks.filter_stage:#x}/{marks.filter_stage | marks.judged:#x}"
+
+    def about_flow(self) -> tuple[str, ...]:
+        """What the worker is told of the connection: known before; of TCP, met in its middle."""
+        marks = self.marks
+        known = f"-m connmark ! --mark 0x0/{marks.judged | marks.filter_stage:#x}"
+        return (
+            f"{known} -j MARK --set-xmark {marks.known:#x}/{marks.known:#x}",
+            f"{MET_LATE} -j MARK --set-xmark {marks.picked:#x}/{marks.picked:#x}",
+        )
 
     def invalid(self) -> tuple[str, ...]:
         """What conntrack calls INVALID is dropped and counted, unless a setting lets policy judge it."""

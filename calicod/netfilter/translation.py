@@ -153,6 +153,8 @@ def _mark(match: Match) -> tuple[str, ...]:
 
 
 def _state(match: Match) -> tuple[str, ...]:
+    if match.words == ("DNAT",):  # iptables' name for a bit of the status
+        return (match.any_of("ct status", match.words),)
     return (match.any_of("ct state", STATES),)
 
 

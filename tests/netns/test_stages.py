@@ -4,6 +4,7 @@ Whatever a flow of these meets, `calicod eval` answers the same on the same reso
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -419,3 +420,72 @@ def test_what_prednat_policy_allowed_is_told_as_its_rule_and_what_it_cuts_as_cut
         ("connection.cut", "prerouting", "before", 0),
     ]
     assert told[1]["flow_id"] == told[0]["flow_id"]
+
+
+# What the host sends to an address that is translated
+
+
+@contextlib.contextmanager
+def service(router: Node, family: int, via: str, server: str, port: int) -> Iterator[str]:
+    """An address that is routed to one neighbour, and translated to another; where it answers."""
+    at = "10.99.0.1" if family == 4 else "fd99::1"
+    target = f"{address(server, family)}:{port}" if family == 4 else f"[{address(server, family)}]:{port}"
+    route = (at, "via", address(via, family))
+    nat = [
+        ("OUTPUT", "-d", at, "-p", protocol, "--dport", "99", "-j", "DNAT", "--to-destination", target)
+        for protocol in ("tcp", "udp")
+    ]
+    nat.append(("POSTROUTING", "-d", address(server, family), "-j", "MASQUERADE"))
+    ip = ("ip", "-4" if family == 4 else "-6", "route")
+    router.world.run(router.name, *ip, "add", *route)
+    for words in nat:
+        router.iptables(family, "-t", "nat", "-A", *words)
+    try:
+        yield at
+    finally:
+        for words in nat:
+            router.iptables(family, "-t", "nat", "-D", *words)
+        router.world.run(router.name, *ip, "del", *route)
+
+
+@pytest.mark.parametrize("via", ["ext", "far", "w1"])
+@pytest.mark.parametrize("server", ["ext", "far", "w1"])
+def test_what_the_host_sends_to_a_service_is_judged_by_the_interface_that_it_leaves_by(
+    staged: Staged, family: int, via: str, server: str
+) -> None:
+    """Not by that of the first route, which OUTPUT shows. Only `ext` is behind a host endpoint."""
+    router, way = staged.router, {"server_port": 6400}
+    opened = policy("out", types=["Egress"], egress=[rule("Allow", protocol=p, port=6400) for p in ("TCP", "UDP")])
+    with service(router, family, via, server, 6400) as at:
+        for texts, passes in (((), server != "ext"), ((opened,), True)):
+            staged.enforce(ETH0, W1, WORK, *texts)
+            assert tcp(router, "node", server, family, 99, SHORT, to=at, **way) == passes
+            with UdpFlow(router, "node", server, family, 99, to=at, **way) as flow:
+                assert (flow.trips(2) if passes else flow.forth()) == passes
+
+
+def test_a_live_flow_of_the_hosts_to_a_service_is_queued_once_and_cut_when_policy_changes(
+    staged: Staged, family: int
+) -> None:
+    router, way = staged.router, {"server_port": 6401}
+    opened = policy("out", types=["Egress"], egress=[rule("Allow", protocol="UDP", port=6401)])
+    with service(router, family, "far", "ext", 6401) as at:
+        staged.enforce(ETH0, opened)
+        with UdpFlow(router, "node", "ext", family, 99, to=at, **way) as flow:
+            assert flow.trips(1)
+            before = judged(staged)
+            assert flow.trips(50)
+            assert judged(staged) < before + 25
+            staged.change(ETH0)
+            assert not flow.back()
+            assert not flow.forth()
+            event = staged.daemon.told("connection.cut")[-1]
+            assert (event["hook"], event["out_interface"]) == ("output", "eth0")
+            staged.change(ETH0, opened)
+            assert flow.trips()
+
+
+def judged(staged: Staged) -> int:
+    """Packets that came up so far; workers say so once a second."""
+    time.sleep(1.3)
+    return sum(worker.judged for worker in staged.daemon.status().workers)

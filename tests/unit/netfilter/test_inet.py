@@ -57,6 +57,7 @@ def test_ours_come_one_before_the_tables_of_iptables_and_accept_is_the_end() -> 
         ("input", -151, "filter", "accept"),
         ("forward", -151, "filter", "accept"),
         ("output", -151, "route", "accept"),
+        ("postrouting", -151, "filter", "accept"),
         ("input", -1, "filter", "accept"),
         ("forward", -1, "filter", "accept"),
         ("output", -1, "filter", "accept"),

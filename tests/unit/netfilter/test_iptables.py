@@ -50,7 +50,7 @@ def test_missing_jumps_of_a_former_run_are_told(tmp_path: Path) -> None:
     installed = installer(tmp_path, 4, 4, jumps=False).inspect()
 
     assert not installed.intact
-    assert len(installed.missing) == 18
+    assert len(installed.missing) == 20
 
 
 def test_a_kernel_that_did_not_take_what_was_accepted_is_told(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ def test_all_our_packet_bits_are_cleared_before_each_hook_of_filter() -> None:
     assert [(jump.hook, jump.chain) for jump in mangle.jumps] == [
         ("PREROUTING", "calicod-pre"),
         *((hook, "calicod-clear") for hook in ("INPUT", "FORWARD", "OUTPUT")),
+        ("POSTROUTING", "calicod-post"),
     ]
 
 

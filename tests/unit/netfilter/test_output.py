@@ -4,6 +4,8 @@ from calicod.model.marks import LOCAL_ID, TO_WORKLOAD_ID
 from calicod.model.steering import Nic
 from tests.unit.netfilter.steered import chain, full
 
+LATER = "-m conntrack --ctstate DNAT --ctdir ORIGINAL -g calicod-out-later"
+
 
 def test_what_the_host_sends_to_workloads_is_stamped_for_that_alone() -> None:
     marks = full().marks
@@ -29,7 +31,7 @@ def test_what_the_host_sends_to_itself_is_judged_once_on_its_way_out_and_has_its
     given = full(nics=(), workload_prefixes=(), forwarding_workloads=(), loopback=7)
     stamp = f"{given.marks.stamp(2, 7) | given.marks.filter_stage:#x}"
 
-    assert chain(given, "out") == ("-o lo -g calicod-out-judge",)
+    assert chain(given, "out") == (LATER, "-o lo -g calicod-out-judge")
     assert chain(given, "in") == ()
     assert chain(given, "out-judge")[-4:-2] == (
         f"-o lo -m connmark --mark {stamp}/0x1ff3f00 -j RETURN",
@@ -43,5 +45,5 @@ def test_what_the_host_sends_to_itself_is_judged_once_on_its_way_out_and_has_its
 def test_a_wildcard_does_not_judge_what_the_host_sends_to_itself_but_an_endpoint_of_lo_does() -> None:
     apart = full(nics=(), workload_prefixes=(), forwarding_workloads=(), wildcard_host=True)
 
-    assert chain(apart, "out") == ("-o lo -g calicod-out-judge", "-o lo -j RETURN", "-g calicod-out-judge")
+    assert chain(apart, "out") == (LATER, "-o lo -g calicod-out-judge", "-o lo -j RETURN", "-g calicod-out-judge")
     assert chain(full(loopback=None), "out-itself") == ()
