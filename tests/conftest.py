@@ -5,6 +5,7 @@ any other skip of it is a failure there, so that no guarantee goes unproved in s
 """
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -26,7 +27,11 @@ CI = os.environ.get("CI") == "true"
 
 
 def pytest_configure() -> None:
-    """Processes of tests that run side by side use the same names of namespaces."""
+    """Processes of tests that run side by side use the same names of namespaces.
+
+    A shell that starts the tests in its background has SIGINT ignored; what they start must be able to get it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("PYTEST_XDIST_WORKER") and os.geteuid() == 0:
         stand_apart()
 

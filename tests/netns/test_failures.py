@@ -284,7 +284,7 @@ def test_a_clock_that_jumps_changes_no_verdict_and_is_in_the_times_of_events(rou
 
 
 def test_when_generations_wrap_round_an_old_flow_is_judged_like_any_other(router: Node, tmp_path: Path) -> None:
-    """The narrowest mask has 6 bits for the generation: the 64th change gives the number of the first again."""
+    """The narrowest mask has 5 bits for the generation: the 32nd policy has the number of the first again."""
     with (
         started(router, tmp_path, connection_mark_mask=0x3FFF) as daemon,
         UdpFlow(router, "ext", "w1", 4, 4070) as refused,
@@ -292,9 +292,9 @@ def test_when_generations_wrap_round_an_old_flow_is_judged_like_any_other(router
     ):
         assert refused.trips(1) and allowed.trips(1)
         begun = daemon.status().generation
-        for number in range(63):
+        for number in range(31):
             rules = (f"{{action: Allow, protocol: TCP, destination: {{ports: [{number + 1}]}}}}", CLOSED, ALLOW)
-            if number == 62:
+            if number == 30:
                 rules = (rules[0], "{action: Deny, protocol: UDP, destination: {ports: [4070]}}", ALLOW)
             daemon.write(switch=switch(*rules))
             assert daemon.reload().error == ""
