@@ -78,6 +78,7 @@ class Supervisor:
         self.settings = settings
         self.began = time.monotonic()
         self.stopping = asyncio.Event()
+        self.orphaned = False
         self.changes = Changes()
         self.installer = installer or choose(settings.steering, settings.marks)
         self.notices = [*notices, *self.installer.notices]
@@ -142,24 +143,30 @@ class Supervisor:
         notify(STOPPING)
         results = await self._end(tasks)
         await control.stop()
-        self.reporter.emit(ev.DaemonStopped(reason="asked to stop" if self.stopping.is_set() else "failure"))
+        self.reporter.emit(ev.DaemonStopped(reason=self._why()))
         self.reporter.close()
         for result in results:
             if isinstance(result, Exception):
                 raise result
         return 0
 
+    def _why(self) -> str:
+        if self.orphaned:
+            return "its main process is gone"
+        return "asked to stop" if self.stopping.is_set() else "failure"
+
     async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> list[BaseException | None]:
         """Ends a trial, lets a change come to its end, judges live flows once more: nobody will answer the queues."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CHANGE_SECONDS):
-                if self.stopping.is_set():
-                    await self.trials.end()
-                await self._idle.wait()
+        if not self.orphaned:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CHANGE_SECONDS):
+                    if self.stopping.is_set():
+                        await self.trials.end()
+                    await self._idle.wait()
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        if (judged_by := self.enforcer.judged_by) is not None:
+        if (judged_by := self.enforcer.judged_by) is not None and not self.orphaned:
             try:
                 done = await asyncio.to_thread(judge_once_more, *judged_by)
                 log.info("flows.rejudged", flows=done.flows, renewed=done.renewed)
@@ -188,12 +195,16 @@ class Supervisor:
         loop.add_reader(self.links.fileno(), self._links_changed)
 
     def _guarded(self, action: Callable[[], bool]) -> Callable[[], bool]:
-        """The keeper's end of a channel is closed only when the keeper is gone: then this process ends too."""
+        """The keeper's end of a channel is closed only when the keeper is gone: then this process ends too.
+
+        The kernel kills it in a moment: what takes longer, such as a rollback, is left to whoever is started next.
+        """
 
         def take() -> bool:
             try:
                 return action()
             except EOFError:
+                self.orphaned = True
                 self.stopping.set()
                 return False
 

@@ -10,11 +10,13 @@ import pytest
 
 from calicod.daemon import patrol
 from calicod.daemon import supervisor as module
+from calicod.daemon.proposal import Document
+from calicod.daemon.shelf import Shelf
 from calicod.errors import CalicodError
 from calicod.model.record import Ready, SupervisorDied, Swap, WorkerDied
 from calicod.model.steering import Steering
 from calicod.netfilter.memory import MemoryInstaller
-from tests.unit.daemon.control_plane import ControlPlane, namespace
+from tests.unit.daemon.control_plane import POLICY, ControlPlane, namespace
 
 pytestmark = pytest.mark.netns
 
@@ -240,6 +242,24 @@ def test_without_its_keeper_it_ends(plane):
     asyncio.run(change())
 
     assert plane.result == 0
+    assert [event["reason"] for event in plane.events("daemon.stopped")] == ["its main process is gone"]
+
+
+def test_without_its_keeper_it_leaves_a_trial_to_whoever_is_started_next(plane):
+    """The kernel kills it in the middle of what it begins: the record would be gone, and nobody would tell of it."""
+
+    async def change() -> None:
+        async with plane.running():
+            await plane.healthy()
+            await plane.supervisor.trials.apply((Document("a.yaml", POLICY.format(action="Deny")),), 3600.0)
+            plane.keeper.close()
+            await asyncio.wait_for(plane.supervisor.stopping.wait(), 5)
+
+    asyncio.run(change())
+
+    assert plane.supervisor.trials.trying
+    assert plane.events("policy.rolled-back") == []
+    assert Shelf(plane.settings.state_directory).held() is not None
 
 
 def test_rules_that_another_program_removed_are_put_back_and_told(plane):
