@@ -35,7 +35,7 @@ QUIET_NS = 50_000_000
 ENDS_LIMIT = 20_000
 """Ends that wait for the decisions before them (20 MB); above it they are told out of order."""
 CLOSE_SECONDS = 2.0
-"""How long the end of the daemon waits for one sink."""
+"""How long the end of the daemon, or of a trial, waits for one sink."""
 
 
 class Follower:
@@ -145,6 +145,10 @@ class Reporter:
     def emit(self, event: Event) -> None:
         """Any other event; time and node are filled in."""
         self._write(self._log.tell(event, self._clock()))
+
+    async def settled(self) -> None:
+        """Returns when every sink was given what was told so far, or when one of them takes too long for it."""
+        await asyncio.gather(*(asyncio.to_thread(writer.settle, CLOSE_SECONDS) for writer in self._writers))
 
     def repeated(self, record: Record, count: int) -> None:
         """What the kernel refused by itself, as it was told of this packet."""

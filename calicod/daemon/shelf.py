@@ -15,6 +15,7 @@ import structlog
 
 from calicod.datastore.files import Fingerprint, Text
 from calicod.datastore.lastgood import replace_durably, settle
+from calicod.model.event import PolicyConfirmed, PolicyRolledBack
 
 log = structlog.get_logger()
 
@@ -37,6 +38,9 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
     `trial`: until `deadline`, unless it is confirmed. `install`: it is on its way into the policy files; `former` is
     what it found there. `written`: the policy files when it came into force.
+
+    `untold`: what it came to, until the sinks have that; whoever finds the record tells it. A trial that came to
+    something is not in force any more.
     """
 
     texts: tuple[Text, ...]
@@ -47,6 +51,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     written: Fingerprint = ()
     last_good: bytes = b""
     former: Former = Former(())
+    untold: PolicyConfirmed | PolicyRolledBack | None = None
 
     def seconds_left(self, boot: str, now: float) -> float:
         """Until the deadline; 0 when it has passed, or when the machine was started anew."""

@@ -115,7 +115,9 @@ class Supervisor:
         self.links = links.Watcher()
         self.reroutes = Reroutes(settings.marks)
         self.files = self.sources.files.changes()
-        self.trials = Trials(self.sources, settings.state_directory, self.reload, self.reporter.emit)
+        self.trials = Trials(
+            self.sources, settings.state_directory, self.reload, self.reporter.emit, self.reporter.settled
+        )
         self.health = Health()
         self.answers = Answers(self)
         self._idle = asyncio.Event()

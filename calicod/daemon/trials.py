@@ -1,8 +1,9 @@
 """Sets on trial: in force in place of the policy files until they are confirmed, then installed among them.
 
 Law: what is decided is on the disk before it is done, so whoever dies, the next one goes on: an unconfirmed trial ends
-at its deadline, at the latest with the daemon; a confirmed set is installed. Nobody is asked whether the operator is
-still there: only `confirm` keeps a set.
+at its deadline, at the latest with the daemon; a confirmed set is installed. What a set came to is told, and its
+record stays until the sinks have that: whoever finds it tells it again. Nobody is asked whether the operator is still
+there: only `confirm` keeps a set.
 """
 
 import asyncio
@@ -39,7 +40,10 @@ FAILED = "it could not be brought into force"
 
 
 class Trials:
-    """One per supervisor. `change` reads the sources again and returns when the result is in force, or why not."""
+    """One per supervisor. `change` reads the sources again and returns when the result is in force, or why not.
+
+    `told` returns when what was told so far is out of this process.
+    """
 
     def __init__(
         self,
@@ -47,14 +51,17 @@ class Trials:
         state_directory: Path,
         change: Callable[[], Awaitable[Reloaded]],
         tell: Callable[[ev.Event], None],
+        told: Callable[[], Awaitable[None]],
     ) -> None:
         self.trouble = ""
         self._sources = sources
         self._shelf = Shelf(state_directory)
         self._change = change
         self._tell = tell
+        self._told = told
         self._boot = boot_id()
         self._held: Held | None = None
+        self._over = False
         self._edited: tuple[str, ...] = ()
         self._busy = asyncio.Lock()
         self._again_at = 0.0
@@ -66,11 +73,17 @@ class Trials:
         held = self._shelf.held()
         if held is None:
             return
-        if held.phase == "trial" and not (replaced and held.seconds_left(self._boot, boot_time())):
-            self._release()
-            self._rolled_back(TRIED if replaced else STARTED, len(held.texts))
-            return
-        self._put(held)
+        if held.phase == "install":
+            self._put(held)
+            if held.untold is not None:
+                self._tell(held.untold)
+        elif held.untold is not None:
+            self._over = True
+            self._tell(held.untold)
+        elif not (replaced and held.seconds_left(self._boot, boot_time())):
+            self._rolled_back(self._close(held, TRIED if replaced else STARTED))
+        else:
+            self._put(held)
 
     def state(self) -> TrialState | None:
         """What is in force in place of the policy files, if anything is."""
@@ -141,14 +154,15 @@ class Trials:
             former = self._shelf.former() if held is None else held.former
             if former is None:
                 raise CalicodError("K052", "there is nothing to roll back to", hint="no set was applied here yet")
-            back = Held(texts=former.texts, phase="install", began=now(), last_good=former.last_good)
+            told = ev.PolicyRolledBack(reason=ASKED, files=len(former.texts))
+            back = Held(texts=former.texts, phase="install", began=now(), last_good=former.last_good, untold=told)
             if held is None:
                 back = await self._replacing(back)
             else:
                 back = msgspec.structs.replace(back, former=Former(held.texts, held.last_good))
             await self._hold(back)
             await self._changed()
-            self._rolled_back(ASKED, len(back.texts))
+            self._rolled_back(told)
             await self._install()
             return self._outcome("rolled-back")
 
@@ -158,12 +172,16 @@ class Trials:
             held = self._held
             if held is not None and not self._busy.locked():
                 await self._look(held)
+            elif self._over and not self._busy.locked():
+                async with self._busy:
+                    await self._forget()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def end(self) -> None:
         """The daemon ends: nobody would be there to roll back."""
         self._ended = True
         async with self._busy:
+            await self._forget()
             if self._held is not None and self._held.phase == "trial":
                 await self._roll_back(STOPPED)
 
@@ -197,8 +215,9 @@ class Trials:
         present = await asyncio.to_thread(fingerprint, self._sources.paths)
         edited = folder.differences(held.written, present) if held.phase == "trial" else ()
         if held.phase == "trial":
-            await self._hold(await self._replacing(held))
-            self._tell(ev.PolicyConfirmed(files=len(held.texts)))
+            told = ev.PolicyConfirmed(files=len(held.texts))
+            await self._hold(msgspec.structs.replace(await self._replacing(held), untold=told))
+            self._tell(told)
         await self._install()
         return msgspec.structs.replace(self._outcome(done), edited=edited)
 
@@ -219,6 +238,7 @@ class Trials:
         """Makes the set the policy files; what fails is told and tried again, the set is in force meanwhile."""
         held = self._held
         assert held is not None  # noqa: S101  the callers have looked
+        await self._told()
         try:
             await asyncio.to_thread(self._replace_files, held)
         except OSError as error:
@@ -244,11 +264,32 @@ class Trials:
         self._shelf.release()
 
     async def _roll_back(self, reason: str) -> None:
-        count = len(self._held.texts) if self._held else 0
-        await asyncio.to_thread(self._release)
+        held = self._held
+        assert held is not None  # noqa: S101  the callers have looked
+        told = await asyncio.to_thread(self._close, held, reason)
         self._put(None)
         await self._changed()
-        self._rolled_back(reason, count)
+        self._rolled_back(told)
+        await self._forget()
+
+    def _close(self, held: Held, reason: str) -> ev.PolicyRolledBack:
+        """The trial is over, and what it came to is on the disk; where nothing can be written, the record goes."""
+        told = ev.PolicyRolledBack(reason=reason, files=len(held.texts))
+        try:
+            self._shelf.hold(msgspec.structs.replace(held, untold=told))
+        except OSError as error:
+            log.error("trial.unwritten", error=str(error))  # noqa: TRY400  the place in our code is of no use
+            self._release()
+        else:
+            self._over = True
+        return told
+
+    async def _forget(self) -> None:
+        """Removes the record of a trial that is over, once the sinks have what it came to."""
+        if self._over:
+            await self._told()
+            await asyncio.to_thread(self._release)
+            self._over = False
 
     def _release(self) -> None:
         """The trial ends even if its record stays: a successor finds its deadline passed."""
@@ -261,11 +302,12 @@ class Trials:
         self._answer = await self._change()
         return self._answer
 
-    def _rolled_back(self, reason: str, files: int) -> None:
-        log.warning("policy.rolled_back", reason=reason)
-        self._tell(ev.PolicyRolledBack(reason=reason, files=files))
+    def _rolled_back(self, told: ev.PolicyRolledBack) -> None:
+        log.warning("policy.rolled_back", reason=told.reason)
+        self._tell(told)
 
     async def _hold(self, held: Held) -> None:
+        await self._forget()
         try:
             await asyncio.to_thread(self._shelf.hold, held)
         except OSError as error:

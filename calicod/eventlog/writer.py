@@ -29,7 +29,9 @@ class Writer:
         self.trouble = ""
         self._sink = sink
         self._room = room
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed, self._given = threading.Condition(lock), threading.Condition(lock)
+        self._put_lines = self._given_lines = 0
         self._waiting: deque[Sequence[bytes]] = deque()
         self._bytes = 0
         self._reopen = self._closing = False
@@ -45,8 +47,15 @@ class Writer:
                 self._lose(Shortfall(len(lines), SLOW))
                 return
             self._waiting.append(lines)
+            self._put_lines += len(lines)
             self._bytes += size
             self._changed.notify()
+
+    def settle(self, patience: float) -> bool:
+        """Waits until the sink was given what was put so far, for so many seconds at most; whether it was."""
+        with self._given:
+            last = self._put_lines
+            return self._given.wait_for(lambda: self._given_lines >= last, patience)
 
     def reopen(self) -> None:
         """The sink is opened anew, before anything else is written."""
@@ -98,6 +107,8 @@ class Writer:
             shortfall = Shortfall(len(lines), f"{type(failure).__name__}: {failure}")
         with self._changed:
             self._bytes -= sum(map(len, lines))
+            self._given_lines += len(lines)
+            self._given.notify_all()
             count = shortfall.count if shortfall else 0
             self.written += len(lines) - count
             self.trouble = shortfall.reason if shortfall and count else ""

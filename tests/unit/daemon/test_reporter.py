@@ -215,6 +215,16 @@ def test_a_pipe_that_nobody_reads_holds_up_nothing(tmp_path):
     assert made.written + made.lost >= 5_000
 
 
+def test_what_is_settled_is_in_every_file(tmp_path):
+    paths = [tmp_path / name for name in ("a", "b")]
+    made = Reporter(Settings(node_name="n1", events=tuple(FileSettings(path) for path in paths)))
+    for _ in range(3):  # the second time the writers gather
+        made.emit(EVENT)
+        asyncio.run(made.settled())
+        assert [lines(path) for path in paths] == [made.recent()] * 2
+    made.close()
+
+
 def test_what_was_lost_before_it_was_an_event_is_told_and_counted(reporter, clock):
     reporter.batch(Batch(0, 1, (), lost=3))
     reporter.connections([], 2)

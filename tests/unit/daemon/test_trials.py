@@ -20,7 +20,10 @@ OLD, NEW, BROKEN = tier("old", 1), tier("new", 2), tier("old", "much")
 
 
 class Plane:
-    """Policy files, what is in force of them, and what was told; no packets. `failures`: changes that fail first."""
+    """Policy files, what is in force of them, and what was told; no packets.
+
+    `failures`: changes that fail first. `sinks_take`: without it what is told stays in the process.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,7 +34,8 @@ class Plane:
         self.revision = 0
         self.in_force: tuple[str, ...] = ()
         self.told: list[Event] = []
-        self.trials = Trials(self.sources, folder / "state", self.change, self.told.append)
+        self.sinks_take = True
+        self.trials = Trials(self.sources, folder / "state", self.change, self.told.append, self.settled)
 
     async def change(self) -> Reloaded:
         """As the supervisor's."""
@@ -43,6 +47,11 @@ class Plane:
         reading = await asyncio.to_thread(self.sources.read)
         self.in_force = tuple(sorted(text.content.decode() for text in held.texts)) if held else self.files()
         return Reloaded(revision=self.revision, generation=1, rejected=reading.rejected)
+
+    async def settled(self) -> None:
+        """As the reporter's."""
+        if not self.sinks_take:
+            await asyncio.Event().wait()
 
     def write(self, **texts: str) -> None:
         for name, text in texts.items():
@@ -128,7 +137,7 @@ def test_the_time_counts_from_when_it_is_in_force(plane):
         await asyncio.sleep(1.0)
         return await change()
 
-    plane.trials = Trials(plane.sources, plane.folder / "state", slow, plane.told.append)
+    plane.trials = Trials(plane.sources, plane.folder / "state", slow, plane.told.append, plane.settled)
     try_for(plane, 10.0)
 
     assert plane.trials.state().seconds_left > 9.3
@@ -324,6 +333,109 @@ def test_a_daemon_that_is_started_anew_begins_with_the_files(plane):
 
     assert (started.trials.state(), started.in_force) == (None, (OLD,))
     assert "started anew" in started.told[0].reason
+    settle(started)
+
+
+def settle(plane: Plane) -> None:
+    """What the trial came to is with the sinks, and its record gone."""
+
+    async def gone() -> None:
+        await until(lambda: Shelf(plane.folder / "state").held() is None)
+
+    asyncio.run(watched(plane, gone))
+
+
+def die_untold(plane: Plane, action: Callable[[], Awaitable[object]]) -> Plane:
+    """The supervisor dies when it has done everything and the sinks have not taken it; the next one."""
+    plane.sinks_take = False
+
+    async def until_killed() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(action(), 0.3)
+
+    asyncio.run(until_killed())
+    return plane.successor(replaced=True)
+
+
+@pytest.mark.parametrize("action", ["rollback", "end"])
+def test_a_rollback_that_died_with_who_told_it_is_told_by_the_next(plane, action):
+    try_for(plane, 3600.0)
+    successor = die_untold(plane, getattr(plane.trials, action))
+    asyncio.run(successor.change())
+
+    assert plane.events() == ["policy.tried", "policy.rolled-back"]
+    assert successor.told == plane.told[1:]
+    assert (successor.trials.state(), successor.in_force) == (None, (OLD,))
+    settle(successor)
+    assert successor.successor(replaced=True).told == []
+
+
+def test_who_dies_while_he_rolls_back_has_decided_it_and_the_next_one_tells(plane):
+    try_for(plane, 3600.0)
+
+    async def killed() -> Reloaded:
+        raise ProcessLookupError
+
+    plane.trials._change = killed
+    with pytest.raises(ProcessLookupError):
+        asyncio.run(plane.trials.rollback())
+    successor = plane.successor(replaced=True)
+    asyncio.run(successor.change())
+
+    assert plane.events() == ["policy.tried"]
+    assert [event.reason for event in successor.told] == ["asked for"]
+    assert (successor.trials.state(), successor.in_force) == (None, (OLD,))
+
+
+def test_who_is_started_anew_and_dies_at_once_leaves_the_end_of_the_trial_to_the_next(plane):
+    try_for(plane, 3600.0)
+    plane.successor(replaced=False)
+    successor = plane.successor(replaced=True)
+    asyncio.run(successor.change())
+
+    assert ["started anew" in event.reason for event in successor.told] == [True]
+    assert (successor.trials.state(), successor.in_force) == (None, (OLD,))
+    settle(successor)
+
+
+def test_the_next_set_waits_until_the_end_of_the_former_one_is_told(plane):
+    try_for(plane, 3600.0)
+    started = plane.successor(replaced=False)
+    started.sinks_take = False
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(started.trials.apply(SET, 60.0), 0.3))
+    assert Shelf(plane.folder / "state").held().untold is not None
+
+    started.sinks_take = True
+    asyncio.run(started.trials.apply(SET, 60.0))
+    assert (started.in_force, started.trials.trying) == ((NEW,), True)
+
+
+def test_a_confirmation_that_died_with_who_told_it_is_told_by_the_next(plane):
+    try_for(plane, 3600.0)
+    successor = die_untold(plane, plane.trials.confirm)
+
+    assert successor.events() == ["policy.confirmed"]
+    settle(successor)
+    assert successor.files() == (NEW,)
+    assert successor.successor(replaced=True).told == []
+
+
+def test_a_return_to_the_former_set_that_died_with_who_told_it_is_told_by_the_next(plane):
+    asyncio.run(plane.trials.apply(SET, None))
+    successor = die_untold(plane, plane.trials.rollback)
+
+    assert successor.told == plane.told[-1:]
+    settle(successor)
+    assert successor.files() == (OLD,)
+
+
+def test_where_nothing_can_be_written_a_trial_ends_all_the_same(plane):
+    try_for(plane, 3600.0)
+    (plane.folder / "state" / "trial.new").mkdir()
+    asyncio.run(plane.trials.rollback())
+
+    assert (plane.in_force, plane.events()) == ((OLD,), ["policy.tried", "policy.rolled-back"])
     assert Shelf(plane.folder / "state").held() is None
 
 

@@ -137,3 +137,28 @@ def test_trouble_without_loss_is_told_as_nothing_lost():
 
     assert (writer.take_losses(), writer.lost, writer.trouble) == ({"cannot be rotated": 0}, 0, "")
     writer.close(PATIENCE)
+
+
+def test_who_waits_for_the_sink_waits_for_what_was_put_before_and_not_for_ever():
+    sink = Stuck()
+    writer = Writer("stuck", sink, room=10 * len(LINE))
+    assert writer.settle(0.0)
+    writer.put([LINE])
+    sink.entered.wait(PATIENCE)
+    writer.put([LINE] * 9)
+    writer.put([LINE])  # lost at once: nothing to wait for
+    assert not writer.settle(0.01)
+
+    sink.go_on.set()
+    assert writer.settle(PATIENCE)
+    assert (writer.written, writer.lost) == (10, 1)
+    writer.close(PATIENCE)
+
+
+def test_what_a_faulty_sink_was_given_is_not_waited_for():
+    writer = Writer("faulty", Faulty())
+    writer.put([LINE])
+
+    assert writer.settle(PATIENCE)
+    assert (writer.written, writer.lost) == (0, 1)
+    writer.close(PATIENCE)
