@@ -263,7 +263,7 @@ def test_importing_the_engine_pulls_in_neither_scapy_nor_pyroute2():
 
 
 def test_the_daemon_never_imports_scapy():
-    code = "import calicod.daemon.main, sys; print(*sys.modules)"
+    code = "from calicod.daemon.main import prepare; prepare(); import sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
     assert "calicod.daemon.supervisor" in loaded

@@ -45,7 +45,7 @@ STOP_SECONDS = 20.0
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """What the keeper needs of the settings."""
+    """What the keeper needs of the settings. `resumes`: the first workers need no orders, see `resumption`."""
 
     run_directory: Path
     queue_base: int
@@ -55,6 +55,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     fail_open: bool = False
     rejects: bool = False
     resets: bool = False
+    resumes: bool = False
 
 
 class Channels(msgspec.Struct, frozen=True):
@@ -92,7 +93,8 @@ class Child:
 class Keeper:
     """Keeps one supervisor and `layout.workers` workers. Binds the queues at once: raises CalicodError.
 
-    `run_supervisor` runs in the supervisor's process and returns its exit code; `run_worker` never returns.
+    `run_supervisor` runs in the supervisor's process and returns its exit code; `run_worker` never returns. `prepare`
+    is called once, when the workers are there and the supervisor is not.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Keeper:
         layout: Layout,
         run_supervisor: Callable[[Channels], int],
         run_worker: Callable[[Seat], None] = worker.run,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self.pid = os.getpid()
         self._queues = bind(layout)
@@ -109,6 +112,7 @@ class Keeper:
         self._channels = Channels(tuple(theirs for _, theirs in pairs), control)
         self._run_supervisor = run_supervisor
         self._run_worker = run_worker
+        self._prepare = prepare
         self._seats = [self._seat(layout, number) for number in range(layout.workers)]
         self._ready = False
         self._hung: set[int] = set()
@@ -123,9 +127,12 @@ class Keeper:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         wake_by(self._keeper_end)
-        gc.collect()
-        gc.freeze()  # what was imported stays shared between the processes
         try:
+            share()
+            for child in self._workers:
+                child.start()
+            self._prepare()
+            share()
             while self._exit_code is None:
                 self._start_due()
                 self._wait()
@@ -145,7 +152,7 @@ class Keeper:
             fail_open=layout.fail_open,
             rejects=layout.rejects,
             resets=layout.resets,
-            first=True,
+            first=not layout.resumes,
         )
 
     def _children(self) -> tuple[Child, ...]:
@@ -296,6 +303,12 @@ def bind(layout: Layout) -> list[Queue]:
             queue.close()
         raise
     return queues
+
+
+def share() -> None:
+    """What was imported stays shared between the processes."""
+    gc.collect()
+    gc.freeze()
 
 
 def leave(queues: Iterable[Queue]) -> None:

@@ -7,14 +7,14 @@ payloads.
 import logging
 import sys
 
-import structlog
-
 FORMATS = ("auto", "console", "json")
 LEVELS = ("debug", "info", "warning", "error")
 
 
 def configure(level: str, form: str) -> None:
     """Sets up structlog once per process. `form` auto: console on a terminal, else json."""
+    import structlog  # the keeper, which logs nothing, begins 70 ms earlier without it
+
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()

@@ -3,25 +3,29 @@
 Law: everything that can be refused is refused here, before the first process is forked and the kernel is touched.
 """
 
-import asyncio
+from importlib import import_module
 from pathlib import Path
 
 from calicod.daemon.instance import claim
 from calicod.daemon.keeper import Channels, Keeper, Layout
-from calicod.daemon.log import configure
+from calicod.daemon.resumption import resumes
 from calicod.daemon.settings import Settings, load_settings
-from calicod.daemon.supervisor import Supervisor
 
 
 def run(config: Path | None) -> int:
     """Runs until stopped; the exit code. Raises PolicyError for the configuration, CalicodError for this host."""
     settings = load_settings(config)
-    configure(settings.log_level, settings.log_format)
     instance = claim(settings.run_directory)
-    return Keeper(layout_of(settings), lambda channels: supervise(settings, channels, instance.notices)).run()
+    layout = layout_of(settings, resumes=resumes(settings))
+    return Keeper(layout, lambda channels: supervise(settings, channels, instance.notices), prepare=prepare).run()
 
 
-def layout_of(settings: Settings) -> Layout:
+def prepare() -> None:
+    """Imports what the supervisor needs: the greater part of it all, which no worker waits for."""
+    import_module("calicod.daemon.supervisor")
+
+
+def layout_of(settings: Settings, *, resumes: bool) -> Layout:
     """What the keeper needs of the settings."""
     return Layout(
         run_directory=settings.run_directory,
@@ -32,11 +36,18 @@ def layout_of(settings: Settings) -> Layout:
         fail_open=settings.fail_open,
         rejects=settings.rejects,
         resets=settings.cut_with_reset,
+        resumes=resumes,
     )
 
 
 def supervise(settings: Settings, channels: Channels, notices: tuple[str, ...]) -> int:
     """The body of the supervisor's process."""
+    import asyncio
+
+    from calicod.daemon.log import configure
+    from calicod.daemon.supervisor import Supervisor
+
+    configure(settings.log_level, settings.log_format)
 
     async def body() -> int:
         return await Supervisor(settings, channels, notices).run()

@@ -13,7 +13,8 @@ from typing import Literal, TypeVar
 import msgspec
 import structlog
 
-from calicod.datastore.files import Fingerprint, Text
+from calicod.datastore.files import Text
+from calicod.datastore.fingerprints import Fingerprint
 from calicod.datastore.lastgood import replace_durably, settle
 from calicod.model.event import PolicyConfirmed, PolicyRolledBack
 

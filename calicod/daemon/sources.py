@@ -20,13 +20,17 @@ from calicod.ruleset.program import RuleSet
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One reading of all sources. `kept`: what is in force in its last good version instead of what is written."""
+    """One reading of all sources. `kept`: what is in force in its last good version instead of what is written.
+
+    `held`: a set was read in place of the policy files.
+    """
 
     ruleset: RuleSet
     resources: int
     rejected: tuple[Diagnostic, ...]
     warnings: tuple[Diagnostic, ...]
     kept: tuple[Resource, ...]
+    held: bool = False
 
 
 class Instead(msgspec.Struct, frozen=True):
@@ -54,7 +58,8 @@ class Sources:
         """Reads and compiles everything once; blocking, so call it in a thread. Raises CalicodError."""
         held = self.held
         if held is not None:
-            return self._compiled(beside(held.last_good, read_texts(held.texts)), self._memory)
+            reading = self._compiled(beside(held.last_good, read_texts(held.texts)), self._memory)
+            return msgspec.structs.replace(reading, held=True)
         return self._compiled(self.last_good.merge(self.files.read()), self._memory)
 
     def propose(self, texts: Iterable[Text]) -> Reading:

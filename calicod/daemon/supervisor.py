@@ -36,6 +36,7 @@ from calicod.daemon.recall import recall
 from calicod.daemon.reporter import Reporter
 from calicod.daemon.reroutes import Reroutes, departed
 from calicod.daemon.resets import Resets
+from calicod.daemon.resumption import Resumption
 from calicod.daemon.settings import Settings
 from calicod.daemon.sources import Reading, Sources, rejections
 from calicod.daemon.state import EndpointState, Reloaded
@@ -86,6 +87,7 @@ class Supervisor:
         self.unprotected: tuple[str, ...] = ()
         self.sources = Sources(settings.policy_paths, settings.node_name, settings.state_directory)
         self.reading: Reading | None = None
+        self.resumption = Resumption(settings)
         self.failure = ""
         self.endpoints: tuple[EndpointState, ...] = ()
         self.boot = Boot(settings.state_directory, self.installer)
@@ -316,7 +318,7 @@ class Supervisor:
     async def _reconcile(self) -> None:
         """Serves the wishes one after the other; a failure is told, kept in the status and tried again."""
         while True:
-            wish, waiting = await self.changes.next(SETTLE_SECONDS)
+            wish, waiting = await self.changes.next(SETTLE_SECONDS if self.reading else 0)
             self._idle.clear()
             try:
                 await self._change(reread=wish.reread or self.reading is None)
@@ -342,6 +344,7 @@ class Supervisor:
     async def _change(self, *, reread: bool) -> None:
         began = time.monotonic()
         if reread or self.reading is None:
+            await asyncio.to_thread(self.resumption.before_reading)
             former, self.reading = self.reading, await asyncio.to_thread(self.sources.read)
             for event in rejections(former, self.reading):
                 log.error("policy.rejected", code=event.code, message=event.message, kept=event.kept, file=event.file)
@@ -352,12 +355,15 @@ class Supervisor:
         self.reporter.direct(reading.ruleset, interfaces)
         self.reroutes.learn(reading.ruleset)
         self.denials.begin(reading.ruleset)
+        self.resumption.forget()
         before = self.enforcer.enforcement
         outcome = await self.enforcer.enforce(reading.ruleset, interfaces)
         if before is not None and not outcome.rejudged:
             await self.reroutes.leave(departed(before.ruleset, reading.ruleset))
         await self._look_around(reading, present)
         self._begin()
+        if not reading.held:
+            await asyncio.to_thread(self.resumption.remember, interfaces)
         if outcome.changed:
             self._tell_applied(reading, outcome, (time.monotonic() - began) * 1000)
 
@@ -444,6 +450,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.workers.again()
+            self.resumption.live()
             self._replace_hung()
             self.reporter.tick()
             if self._ready:

@@ -19,7 +19,8 @@ from calicod.daemon.shelf import Former, Held, Shelf, boot_id, boot_time
 from calicod.daemon.sources import Instead, Sources
 from calicod.daemon.state import Reloaded, TrialState
 from calicod.datastore import folder
-from calicod.datastore.files import Text, fingerprint
+from calicod.datastore.files import Text
+from calicod.datastore.fingerprints import fingerprint
 from calicod.errors import CalicodError
 from calicod.model import event as ev
 from calicod.model.moment import timestamp

@@ -37,7 +37,7 @@ COUNTERS_SECONDS = 1.0
 class Seat(msgspec.Struct, frozen=True):
     """What a worker gets from the keeper. `original` and `reply` are its queues; `number` counts workers from 0.
 
-    `first`: there was no worker here before it: what an enforcement file holds is of a former daemon.
+    `first`: there was no worker here before it: what an enforcement file holds may not be what policy says now.
     """
 
     number: int

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from calicod.datastore.fingerprints import Fingerprint, fingerprint
 from calicod.datastore.paths import STDIN, Found, files
 from calicod.errors import Diagnostic
 from calicod.resources.document import MAX_TEXT
@@ -26,8 +27,6 @@ class Text(msgspec.Struct, frozen=True):
     path: str
     content: bytes
 
-
-Fingerprint = tuple[tuple[str, int, int, int, int], ...]
 
 POLL_SECONDS = 1.0
 """How often files are looked at when the kernel tells nothing: what lies behind a link, or is not there yet."""
@@ -102,19 +101,6 @@ async def _watch(paths: tuple[str, ...], known: Fingerprint, poll_seconds: float
         if now != known or not set(touched).isdisjoint(map(os.path.abspath, files_known)):
             known = now
             yield
-
-
-def fingerprint(paths: Sequence[str | Path]) -> Fingerprint:
-    """What tells one state of the files from another without reading them."""
-    prints = []
-    for found in files(path for path in paths if str(path) != STDIN):
-        try:
-            state = os.stat(found.path)  # noqa: PTH116  # no Path per file: directories may hold many thousands
-        except OSError:
-            prints.append((found.path, 0, 0, 0, 0))
-        else:
-            prints.append((found.path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns))
-    return tuple(prints)
 
 
 async def _woken(paths: Sequence[str], seconds: float) -> set[str]:

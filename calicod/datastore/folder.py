@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from calicod.datastore.files import Fingerprint, Text
+from calicod.datastore.files import Text
+from calicod.datastore.fingerprints import Fingerprint
 from calicod.datastore.lastgood import settle
 from calicod.datastore.paths import STDIN, SUFFIXES, Found, files
 from calicod.errors import CalicodError

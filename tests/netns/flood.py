@@ -30,15 +30,20 @@ SYN_SECONDS = 8.0
 
 
 class Flood:
-    """From `ext` to workload and node, in both families. `sent` and `arrived` are times by name."""
+    """From `ext` to workload and node, in both families. `sent` and `arrived` are times by name.
+
+    `reused`: flows from a port that a former one had: while conntrack knows that one, they are no new flows.
+    """
 
     def __init__(self, router: Node) -> None:
         self.router = router
         self.sent: dict[bytes, float] = {}
         self.arrived: dict[bytes, float] = {}
+        self.reused: set[bytes] = set()
         self.forbidden: list[bytes] = []
         self.strange: list[bytes] = []
         self._number = 0
+        self._ports: set[tuple[object, ...]] = set()
         self._open = True
         self._kept: deque[socket.socket] = deque()
         self._calling: dict[socket.socket, bytes] = {}
@@ -124,7 +129,14 @@ class Flood:
         sender = socket.socket(FAMILIES[family], socket.SOCK_DGRAM)
         name = self._name("udp", server, family, port, verdict)
         sender.sendto(b"<%s>" % name, (self.router.peer("ext", server, family), port))
+        self._compare(name, sender, server, family, port)
         self._kept.append(sender)
+
+    def _compare(self, name: bytes, sender: socket.socket, *target: object) -> None:
+        flow = (*target, sender.getsockname()[1])
+        if flow in self._ports:
+            self.reused.add(name)
+        self._ports.add(flow)
 
     def _echo(self, sender: socket.socket, server: str, family: int, verdict: str) -> None:
         name = self._name("icmp", server, family, verdict)
@@ -139,6 +151,7 @@ class Flood:
         caller.setblocking(False)
         name = self._name("tcp", server, family, verdict)
         if caller.connect_ex((self.router.peer("ext", server, family), port)) in {0, errno.EINPROGRESS}:
+            self._compare(name, caller, server, family, port)
             self._calling[caller] = name
 
     def _look(self) -> None:
@@ -171,8 +184,9 @@ class Flood:
         return [name for name, at in list(self.sent.items()) if b" allowed " in name and at < until]
 
     def working_again(self, after: float) -> float:
-        """Seconds until something arrived that was sent after that moment."""
-        times = [at for name, at in list(self.arrived.items()) if self.sent[name] >= after]
+        """Seconds until something new arrived that was sent after that moment."""
+        new = ((name, at) for name, at in list(self.arrived.items()) if name not in self.reused)
+        times = [at for name, at in new if self.sent[name] >= after]
         return min(times, default=float("inf")) - after
 
 

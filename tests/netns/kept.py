@@ -60,7 +60,7 @@ class Kept:
         code = 99
         try:
             with inside(namespace):
-                code = Keeper(self.layout, self._supervise, run_worker).run()
+                code = Keeper(self.layout, self._supervise, run_worker, lambda: self._say("prepared")).run()
                 os._exit(code)
         finally:
             os._exit(code)

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -571,10 +571,13 @@ def test_nothing_that_is_refused_passes_while_it_stops_dies_and_begins(daemon: R
         assert flow.trips(1)
 
 
+@pytest.mark.parametrize("end", [Running.stop, Running.kill], ids=["stopped", "killed"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_policy_that_was_tightened_while_it_was_stopped_judges_the_first_packet(daemon: Running, family: int) -> None:
+def test_policy_that_was_tightened_while_it_was_stopped_judges_the_first_packet(
+    daemon: Running, family: int, end: Callable[[Running], object]
+) -> None:
     router = daemon.router
-    daemon.stop()
+    end(daemon)
     daemon.write(switch=switch("{action: Deny, protocol: UDP, destination: {ports: [4760]}}", ALLOW))
     with UdpFlow(router, "ext", "w1", family, 4760) as refused, UdpFlow(router, "ext", "w1", family, 4761) as allowed:
         over = threading.Event()

@@ -253,6 +253,27 @@ def test_a_worker_that_never_loaded_lets_nothing_through_and_loses_nothing(node,
         assert traffic.arrived(ALLOWED, 5) == numbers(5)
 
 
+def test_the_first_worker_of_a_daemon_that_resumes_needs_no_orders(node, traffic, tmp_path):
+    (tmp_path / ENFORCEMENT_FILE).write_bytes(written(node, 1, ALLOWED))
+    with kept(NODE, tmp_path, resumes=True) as keeper:
+        traffic.send(ALLOWED, "a")
+
+        assert traffic.arrived(ALLOWED, 1) == ["a"]
+        assert len(keeper.hear(Applied)) == 1
+
+
+def test_no_worker_waits_for_what_only_the_supervisor_needs(node, tmp_path):
+    (tmp_path / ENFORCEMENT_FILE).write_bytes(written(node, 1, ALLOWED))
+    with kept(NODE, tmp_path, resumes=True, workers=2) as keeper:
+        (prepared,) = keeper.hear("prepared")
+        pids = children(keeper.pid)
+
+        assert prepared.pid == keeper.pid
+        assert pids[-1] == keeper.supervisor(), "the workers are older"
+        keeper.hear("began")
+        assert keeper.heard.index(prepared) < next(n for n, told in enumerate(keeper.heard) if told.what == "began")
+
+
 def test_a_worker_that_finds_half_a_file_says_so_and_waits_for_the_whole(node, traffic, tmp_path):
     whole = written(node, 1, ALLOWED)
     with kept(NODE, tmp_path) as keeper:

@@ -19,7 +19,7 @@ cut_with_reset: true
 packet_mark_mask: 0x0000f000
 connection_mark_mask: 0x0fff0f00
 """
-    layout = layout_of(parse_settings(text, str(tmp_path / "calicod.yaml")))
+    layout = layout_of(parse_settings(text, str(tmp_path / "calicod.yaml")), resumes=True)
 
     assert msgspec.structs.asdict(layout) == {
         "run_directory": tmp_path / "run",
@@ -30,6 +30,7 @@ connection_mark_mask: 0x0fff0f00
         "fail_open": True,
         "rejects": True,
         "resets": True,
+        "resumes": True,
     }
     assert isinstance(layout, Layout)
     assert (layout.marks.packet_mask, layout.marks.connection_mask) == (0xF000, 0x0FFF0F00)

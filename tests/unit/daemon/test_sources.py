@@ -31,6 +31,17 @@ def names(reading: Reading) -> list[str]:
     return [policy.name for policy in reading.ruleset.policies]
 
 
+def test_a_set_that_is_read_in_place_of_the_files_is_told(folder):
+    write(folder, "Allow")
+    made = sources(folder)
+    told = []
+    for held in (None, Instead((Text("x.yaml", POLICY.format(name="x", action="Deny").encode()),)), None):
+        made.held = held
+        told.append(made.read().held)
+
+    assert told == [False, True, False]
+
+
 def test_what_is_written_is_read_and_compiled(folder):
     write(folder, "Allow")
 

@@ -11,7 +11,10 @@ import pytest
 from calicod.daemon import patrol
 from calicod.daemon import supervisor as module
 from calicod.daemon.proposal import Document
+from calicod.daemon.resumption import NOTE_FILE, resumes
 from calicod.daemon.shelf import Shelf
+from calicod.daemon.sources import Instead
+from calicod.datastore.files import Text
 from calicod.errors import CalicodError
 from calicod.model.record import Ready, SupervisorDied, Swap, WorkerDied
 from calicod.model.steering import Steering
@@ -217,6 +220,55 @@ def test_policy_that_is_not_read_in_time_leaves_the_last_one_in_force_until_it_i
     asyncio.run(begin(successor))
 
     assert (plane.swaps, successor.swaps) == ([1], [1, 2])
+
+
+def test_the_next_daemon_goes_on_with_what_is_in_force_and_with_nothing_else(tmp_path):
+    installer = Failing()
+    plane = ControlPlane(tmp_path, installer=installer)
+    plane.write()
+    found = {}
+
+    async def change() -> None:
+        async with plane.running():
+            await plane.healthy()
+            found["in force"] = resumes(plane.settings)
+            plane.supervisor.sources.held = Instead((Text("x.yaml", POLICY.format(action="Deny").encode()),))
+            await plane.supervisor.reload()
+            found["on trial"] = resumes(plane.settings)
+            plane.supervisor.sources.held = None
+            await plane.supervisor.reload()
+            found["rolled back"] = resumes(plane.settings)
+            installer.failures = 1000
+            plane.write("Deny")
+            await plane.until(lambda: plane.supervisor.failure)
+            found["not installed"] = resumes(plane.settings)
+            installer.failures = 0
+            await plane.until(lambda: not plane.supervisor.failure)
+            found["mended"] = resumes(plane.settings)
+
+    asyncio.run(change())
+
+    assert found == {
+        "in force": True,
+        "on trial": False,
+        "rolled back": True,
+        "not installed": False,
+        "mended": True,
+    }
+
+
+def test_a_daemon_that_lives_gives_a_sign(plane):
+    note = plane.settings.run_directory / NOTE_FILE
+
+    async def change() -> None:
+        async with plane.running():
+            await plane.healthy()
+            os.utime(note, (1, 1))
+            await plane.until(lambda: note.stat().st_mtime > 1)
+
+    asyncio.run(change())
+
+    assert resumes(plane.settings)
 
 
 def test_a_worker_that_was_replaced_is_told_and_waited_for(plane):

@@ -4,7 +4,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from calicod.datastore.files import Files, fingerprint, gather, read, read_texts, watch
+from calicod.datastore.files import Files, gather, read, read_texts, watch
+from calicod.datastore.fingerprints import fingerprint
 from calicod.resources.document import MAX_TEXT
 from tests.unit.datastore.texts import codes, names, tier
 
@@ -152,10 +153,6 @@ def test_what_changed_between_the_watch_and_its_first_step_is_told(tmp_path):
     asyncio.run(hear())
 
     assert [path for path, *_ in fingerprint([tmp_path])] == [str(tmp_path / "a.yaml")]
-
-
-def test_a_fingerprint_of_what_vanished_is_one_too(tmp_path):
-    assert fingerprint([tmp_path / "none"]) == ((str(tmp_path / "none"), 0, 0, 0, 0),)
 
 
 def test_a_file_that_did_not_change_is_not_parsed_again_and_one_that_did_is(tmp_path):

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from calicod.datastore.files import Text, fingerprint, gather
+from calicod.datastore.files import Text, gather
+from calicod.datastore.fingerprints import fingerprint
 from calicod.datastore.folder import differences, install, is_name, names, present, target
 from calicod.errors import CalicodError
 from tests.unit.datastore.texts import tier
