@@ -15,6 +15,7 @@ from typing import Annotated, BinaryIO
 import click
 import msgspec
 
+from calicod.cli import tails
 from calicod.cli.judging import (
     Judging,
     compiled,
@@ -27,7 +28,6 @@ from calicod.cli.judging import (
 from calicod.datastore.paths import STDIN
 from calicod.engine.bitmap import BitmapEngine
 from calicod.engine.memory import Memory
-from calicod.model.decision import Decision
 from calicod.model.hook import ENTERING, LEAVING, Hook
 from calicod.model.network import V4_LENGTH, parse_address
 from calicod.model.protocol import ICMP, ICMPV6, protocol_name
@@ -133,8 +133,7 @@ def answers(engine: BitmapEngine, lines: BinaryIO, *, cluster: bool) -> Iterator
     """The line that answers each line, and whether its packet was valid."""
     decode = msgspec.json.Decoder(GivenPacket).decode
     encode = msgspec.json.Encoder().encode
-    tails: dict[int, tuple[bytes, Decision]] = {}
-    decide = in_cluster(engine) if cluster else on_node(engine)
+    tail = in_cluster(engine) if cluster else on_node(engine)
     for number, line in enumerate(lines, 1):
         if line.isspace():
             continue
@@ -143,29 +142,24 @@ def answers(engine: BitmapEngine, lines: BinaryIO, *, cluster: bool) -> Iterator
                 given = decode(line)
             except msgspec.ValidationError:
                 given = without_nulls(line)
-            decision = decide(given)
+            text = tail(given)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             yield encode({"id": id_of(line), "error": f"line {number}: {lowered(str(error))}"}) + b"\n", False
             continue
-        known = tails.get(id(decision))
-        if known is None:
-            if len(tails) >= MEMO:
-                tails.clear()
-            known = tails[id(decision)] = (tail(decision), decision)  # it is kept, so its id is not used again
-        yield b'{"id":' + encode(given.id) + known[0], True
+        yield b'{"id":' + encode(given.id) + text, True
 
 
-def in_cluster(engine: BitmapEngine) -> Callable[[GivenPacket], Decision]:
+def in_cluster(engine: BitmapEngine) -> Callable[[GivenPacket], bytes]:
     """Judges both ends of a packet. The function raises ValueError."""
-    make, decide = maker(), engine.decide_cluster
-    return lambda given: decide(make(given))
+    make, tail = maker(), tails.in_cluster(engine)
+    return lambda given: tail(make(given))
 
 
-def on_node(engine: BitmapEngine) -> Callable[[GivenPacket], Decision]:
+def on_node(engine: BitmapEngine) -> Callable[[GivenPacket], bytes]:
     """Judges a packet on its way to its hook and past it. The function raises ValueError."""
-    make, decide = maker(), engine.decide_way
+    make, decide, tail = maker(), engine.decide_way, tails.of_decisions()
 
-    def judge(given: GivenPacket) -> Decision:
+    def judge(given: GivenPacket) -> bytes:
         hook, entering, leaving = given.hook, given.in_, given.out
         if hook is None:
             raise ValueError("a packet needs `hook`, unless --cluster is given")
@@ -173,7 +167,7 @@ def on_node(engine: BitmapEngine) -> Callable[[GivenPacket], Decision]:
             raise ValueError(f"a packet needs `in` at {hook.value}")
         if not leaving and hook not in ENTERING:
             raise ValueError(f"a packet needs `out` at {hook.value}")
-        return decide(make(given), hook, entering, leaving)
+        return tail(decide(make(given), hook, entering, leaving))
 
     return judge
 
@@ -248,8 +242,3 @@ def id_of(line: bytes) -> object:
 def lowered(message: str) -> str:
     """The message without a capital at its head, unless its first word is all capitals."""
     return message if message[:2].isupper() else message[:1].lower() + message[1:]
-
-
-def tail(decision: Decision) -> bytes:
-    """Everything of a decision's line behind its id."""
-    return b"," + msgspec.json.encode(decision)[1:] + b"\n"

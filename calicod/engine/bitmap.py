@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 
 from calicod.engine.cluster import Cluster, join
+from calicod.engine.ends import Ends
 from calicod.engine.flat import flatten
 from calicod.engine.memory import MAX_WAYS, Memory
 from calicod.engine.path import EXEMPT_VERDICTS, NOT_JUDGED, Path, Stage, exempt, exempted, suspects
@@ -129,6 +130,11 @@ class BitmapEngine:
         return self._foretell(decision, would) if told else decision
 
     @cached_property
+    def ends(self) -> Ends:
+        """The ends of packets between workloads, for whoever wants no Decision."""
+        return Ends(self.ruleset, self._clusters, self._runs_of)
+
+    @cached_property
     def _clusters(self) -> tuple[Cluster, Cluster]:
         """The ways as they are, and as they would be if staged policies were enforced."""
         whole = Cluster(self.ruleset)
@@ -231,6 +237,10 @@ class BitmapEngine:
     def _run_of(self, stage: Stage, *, pending: bool) -> Run:
         if not stage.active:
             return lambda _: DOWN
+        return self._runs_of(stage)[pending]
+
+    def _runs_of(self, stage: Stage) -> tuple[Run, Run]:
+        """As it is, and as it would be if staged policies were enforced."""
         key = (stage.program, stage.direction)
         if key not in self._runners:
             program, number = self.ruleset.programs[stage.program], len(self._runners)
@@ -240,7 +250,7 @@ class BitmapEngine:
             else:
                 run = runner(number, flat, self.sets, self._memory)
                 self._runners[key] = run, run
-        return self._runners[key][pending]
+        return self._runners[key]
 
 
 def judge(number: int, path: Path, ruleset: RuleSet, runs: list[Run], memory: Memory) -> Decide:

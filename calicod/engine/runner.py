@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from calicod.engine.flat import Flat
 from calicod.engine.memory import Memory
-from calicod.engine.result import Result
+from calicod.engine.result import DOWN, Result
 from calicod.fields.field import Index
 from calicod.fields.sets import Sets
 from calicod.fields.table import FIELDS
@@ -44,14 +44,19 @@ def twins(number: int, flat: Flat, sets: Sets, memory: Memory) -> tuple[Run, Run
     indexes = indexes_of(flat, sets)
     key, known = key_of(number, [index.classify for index in indexes]), memory.twins
     last: Packet | None = None
-    both: tuple[Result, Result] | None = None
+    both = DOWN, DOWN
 
-    def ask(packet: Packet) -> tuple[Result, Result]:
+    def enforced(packet: Packet) -> Result:
         nonlocal last, both
         classes = key(packet)
         found = known.get(classes)
         last, both = packet, found if found is not None else known.keep(classes, work_out(classes))
-        return both
+        return both[0]
+
+    def would(packet: Packet) -> Result:
+        if packet is not last:
+            enforced(packet)
+        return both[1]
 
     def work_out(classes: Classes) -> tuple[Result, Result]:
         bits = bits_of(indexes, classes, flat.enforced | flat.pending)
@@ -59,12 +64,6 @@ def twins(number: int, flat: Flat, sets: Sets, memory: Memory) -> tuple[Run, Run
             result_of(number, flat, bits & flat.enforced, memory),
             result_of(number, flat, bits & flat.pending, memory),
         )
-
-    def enforced(packet: Packet) -> Result:
-        return (both if packet is last and both is not None else ask(packet))[0]
-
-    def would(packet: Packet) -> Result:
-        return (both if packet is last and both is not None else ask(packet))[1]
 
     return enforced, would
 
