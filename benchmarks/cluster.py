@@ -7,6 +7,7 @@ does it, with a new engine in each round: what is worked out once is part of the
 * `named`: half of the ports are named by some policy.
 * `passed`: half of the ports are named by a policy of the sender, so that both ends are asked.
 * `staged …`: the same, one of the ten policies of each endpoint staged.
+* `outside`: every packet from another address of nobody.
 * `again`: 10,000 packets, many times.
 
 Processor time, the median of the rounds; the cases are measured in turn.
@@ -76,14 +77,15 @@ def of_the_sender(chance: random.Random, sender: int) -> int:
     return any_port(chance, sender)
 
 
-def lines(port: Callable[[random.Random, int], int], different: int = PACKETS) -> bytes:
+def lines(port: Callable[[random.Random, int], int], different: int = PACKETS, *, outside: bool = False) -> bytes:
     """Packets as the command reads them."""
     chance = random.Random(1)  # noqa: S311  the same packets in each run
     addresses = [format_address((10 << 24 | index).to_bytes(4)) for index in range(ENDPOINTS)]
     made: list[bytes] = []
     for number in range(different):
         sender, receiver = chance.randrange(ENDPOINTS), chance.randrange(ENDPOINTS)
-        given = {"id": number, "src": addresses[sender], "dst": addresses[receiver], "protocol": "tcp"}
+        source = format_address((11 << 24 | number * 61).to_bytes(4)) if outside else addresses[sender]
+        given = {"id": number, "src": source, "dst": addresses[receiver], "protocol": "tcp"}
         given |= {"sport": chance.randint(1024, LAST_PORT), "dport": port(chance, sender)}
         made.append(msgspec.json.encode(given) + b"\n")
     return b"".join(made) * (PACKETS // different)
@@ -124,6 +126,7 @@ def main() -> None:
         "staged, spread": (trial, spread),
         "staged, named": (trial, half),
         "staged, passed": (trial, passed),
+        "outside": (plain, lines(named, outside=True)),
         "again": (plain, lines(named, FEW)),
     }
     found: dict[str, list[float]] = {name: [] for name in cases if options.only in name}

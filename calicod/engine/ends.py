@@ -73,9 +73,8 @@ class Ends:
         second = self._arriving.get(packet.dst) or self._arrive(packet.dst)
         if not (first.simple and second.simple) or packet.fragment or packet.src == packet.dst:
             return None
-        if packet.protocol in first.suspects or packet.protocol in second.suspects:
-            paths = (end.path for end in (first, second) if end.path is not None)
-            if any(exempt(path, packet, self._ruleset) is not None for path in paths):
+        for end in (first, second):
+            if packet.protocol in end.suspects and end.path and exempt(end.path, packet, self._ruleset):
                 return None
         came = in_turn(first.enforced, second.enforced, packet)
         last = first if came[1] is None else second

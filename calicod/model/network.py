@@ -68,7 +68,7 @@ def parse_address(text: str) -> bytes:
     """
     if "%" in text:
         raise ValueError(f"zone in address {text!r}")
-    packed = ip_address(text).packed
+    packed = _dotted(text) or ip_address(text).packed
     if len(packed) == V6_LENGTH and packed.startswith(V4_MAPPED_PREFIX):
         return packed[12:]
     return packed

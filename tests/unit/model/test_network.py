@@ -1,5 +1,7 @@
 """Addresses and networks as the bytes on the wire (semantics 1.15)."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from calicod.model.network import Network, family_of, format_address, parse_address, parse_network
@@ -123,4 +125,6 @@ def test_what_only_looks_like_ipv4_is_no_network_either(text):
 
 def test_the_usual_spelling_means_what_ipaddress_says():
     for text in ("0.0.0.0", "255.255.255.255", "10.0.0.9", "192.168.1.100"):
-        assert parse_network(text) == (Network(parse_address(text), 32), True)
+        packed = ip_address(text).packed
+        assert parse_address(text) == packed
+        assert parse_network(text) == (Network(packed, 32), True)
