@@ -39,7 +39,8 @@ BURST = 10
 BURST_SECONDS = 1.0
 BACKOFF_SECONDS = 0.25
 SUPERVISOR_NICE = 5
-"""Where CPU is scarce verdicts come before events: the buffers between them hold some seconds of a flood."""
+"""Where CPU is scarce verdicts come before events: the buffers between them hold some seconds of a flood. Not at the
+start: until the first policy is in force there are no verdicts without the supervisor."""
 STOP_SECONDS = 20.0
 """How long a supervisor may take to end after it was asked to."""
 
@@ -186,6 +187,7 @@ class Keeper:
         for message in heard(self._keeper_end):
             if isinstance(message, Ready):
                 self._ready = True
+                give_way(self._supervisor.pid)
             elif message.worker < len(self._workers):
                 child = self._workers[message.worker]
                 if child.pid and message.pid in {0, child.pid}:
@@ -260,7 +262,8 @@ class Keeper:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        os.nice(SUPERVISOR_NICE)
+        if self._ready:
+            give_way(os.getpid())
         return self._run_supervisor(self._channels)
 
     def _fork(self, body: Callable[[], int]) -> int:
@@ -315,6 +318,14 @@ def leave(queues: Iterable[Queue]) -> None:
     """Lets go of queues that this process does not read: they must end with the keeper."""
     for queue in queues:
         queue.leave()
+
+
+def give_way(pid: int) -> None:
+    """Lets others go before that process, with all its threads."""
+    niceness = os.getpriority(os.PRIO_PROCESS, os.getppid() if pid == os.getpid() else 0) + SUPERVISOR_NICE
+    with suppress(OSError):  # it has ended meanwhile
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
 
 
 def heard(end: KeeperEnd) -> tuple[ToKeeper, ...]:

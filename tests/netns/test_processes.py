@@ -16,7 +16,7 @@ import pytest
 
 from calicod.daemon import worker
 from calicod.daemon.instance import ENFORCEMENT_FILE
-from calicod.daemon.keeper import BURST, FAILED, Keeper, Layout
+from calicod.daemon.keeper import BURST, FAILED, SUPERVISOR_NICE, Keeper, Layout
 from calicod.daemon.worker import Seat, Worker
 from calicod.errors import CalicodError
 from calicod.intercept.counters import read_counters
@@ -446,13 +446,24 @@ def test_when_the_keeper_is_killed_all_its_children_die_and_nothing_passes(tmp_p
 # What a child holds
 
 
-def test_where_cpu_is_scarce_verdicts_come_before_events(tmp_path, node):
+def test_where_cpu_is_scarce_verdicts_come_before_events_once_there_are_verdicts(tmp_path, node):
     with kept(NODE, tmp_path) as keeper:
         keeper.enforce(written(node, 1, ALLOWED), 1)
-        worker_pid, supervisor_pid = keeper.workers()[0], keeper.supervisor()
-        niceness = [os.getpriority(os.PRIO_PROCESS, pid) for pid in (keeper.pid, worker_pid, supervisor_pid)]
+        (worker_pid,), began = keeper.workers(), keeper.supervisor()
+        assert niceness(keeper.pid) == niceness(worker_pid) == niceness(began)
 
-    assert niceness[0] == niceness[1] < niceness[2]
+        keeper.tell("ready")
+        keeper.wait(lambda: niceness(began) == niceness(keeper.pid) + SUPERVISOR_NICE)
+        os.kill(began, signal.SIGKILL)
+        keeper.wait(lambda: keeper.hear("began")[-1].pid != began)
+
+        assert niceness(keeper.supervisor()) == niceness(keeper.pid) + SUPERVISOR_NICE
+        assert niceness(worker_pid) == niceness(keeper.pid)
+
+
+def niceness(pid: int) -> int:
+    """Of a process."""
+    return os.getpriority(os.PRIO_PROCESS, pid)
 
 
 def test_a_child_holds_its_own_queues_and_channels_and_nothing_of_the_others(tmp_path, node):
