@@ -37,7 +37,7 @@ BATCH = 512
 """Lines written at once."""
 MEMO = 65536
 ROOM = 8
-"""Each of thousands of endpoints has decisions of its own: up to 250 MB."""
+"""Thousands of endpoints make many combinations of classes, and decisions: up to 250 MB."""
 ABSENT = -1
 
 OWN_ICMP = MappingProxyType({4: ICMP, 6: ICMPV6})
