@@ -355,8 +355,9 @@ class Supervisor:
         self.reporter.direct(reading.ruleset, interfaces)
         self.reroutes.learn(reading.ruleset)
         self.denials.begin(reading.ruleset)
-        self.resumption.forget()
         before = self.enforcer.enforcement
+        if before is None or (before.ruleset, before.interfaces) != (reading.ruleset, interfaces):
+            self.resumption.forget()
         outcome = await self.enforcer.enforce(reading.ruleset, interfaces)
         if before is not None and not outcome.rejudged:
             await self.reroutes.leave(departed(before.ruleset, reading.ruleset))

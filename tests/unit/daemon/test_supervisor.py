@@ -257,6 +257,30 @@ def test_the_next_daemon_goes_on_with_what_is_in_force_and_with_nothing_else(tmp
     }
 
 
+def test_a_successor_that_finds_all_as_it_was_leaves_the_next_one_what_to_go_on_with(tmp_path):
+    installer = Failing()
+    plane, successor = (ControlPlane(tmp_path, installer=installer) for _ in range(2))
+    plane.write()
+    found = []
+
+    async def change() -> None:
+        async with plane.running():
+            await plane.healthy()
+        installer.failures = 1000
+        async with successor.running():
+            await successor.until(lambda: successor.supervisor.failure)
+            found.append(resumes(plane.settings))
+            plane.write("Deny")
+            await successor.until(lambda: len(successor.swaps) > 1)
+            plane.write()
+            await successor.until(lambda: len(successor.swaps) > 3)
+            found.append(resumes(plane.settings))
+
+    asyncio.run(change())
+
+    assert found == [True, False]
+
+
 def test_a_daemon_that_lives_gives_a_sign(plane):
     note = plane.settings.run_directory / NOTE_FILE
 
