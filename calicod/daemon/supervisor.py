@@ -362,9 +362,9 @@ class Supervisor:
         if before is not None and not outcome.rejudged:
             await self.reroutes.leave(departed(before.ruleset, reading.ruleset))
         await self._look_around(reading, present)
-        self._begin()
-        if not reading.held:
+        if not reading.held:  # before anybody is told: who sees that policy is in force may kill us at once
             await asyncio.to_thread(self.resumption.remember, interfaces)
+        self._begin()
         if outcome.changed:
             self._tell_applied(reading, outcome, (time.monotonic() - began) * 1000)
 

@@ -281,6 +281,25 @@ def test_a_successor_that_finds_all_as_it_was_leaves_the_next_one_what_to_go_on_
     assert found == [True, False]
 
 
+def test_who_is_told_that_policy_is_in_force_finds_the_note(plane):
+    found = []
+
+    async def begin() -> None:
+        async with plane.running():
+            remember = plane.supervisor.resumption.remember
+
+            def watched(interfaces: object) -> None:
+                remember(interfaces)
+                found.append((plane.status().state, resumes(plane.settings)))
+
+            plane.supervisor.resumption.remember = watched
+            await plane.healthy()
+
+    asyncio.run(begin())
+
+    assert found[0] == ("starting", True)
+
+
 def test_a_daemon_that_lives_gives_a_sign(plane):
     note = plane.settings.run_directory / NOTE_FILE
 
