@@ -14,6 +14,8 @@ from calicod.errors import CalicodError
 from calicod.intercept import nfqueue
 
 ENFORCEMENT_FILE = "enforcement.msgpack"
+TRIAL_FILE = "trial"
+"""In the state directory."""
 LOCK_FILE = "lock"
 GROUP = "calicod"
 DIRECTORY_MODE = 0o750

@@ -5,7 +5,6 @@ that cannot be read is told and put aside: the policy files are in force then. D
 can set (CLOCK_BOOTTIME), and hold for the boot that they were set in.
 """
 
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -13,6 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 import structlog
 
+from calicod.daemon.instance import TRIAL_FILE
 from calicod.datastore.files import Text
 from calicod.datastore.fingerprints import Fingerprint
 from calicod.datastore.lastgood import replace_durably, settle
@@ -20,9 +20,7 @@ from calicod.model.event import PolicyConfirmed, PolicyRolledBack
 
 log = structlog.get_logger()
 
-TRIAL_FILE = "trial"
 FORMER_FILE = "former"
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 Kept = TypeVar("Kept", bound=msgspec.Struct)
 
@@ -57,16 +55,6 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     def seconds_left(self, boot: str, now: float) -> float:
         """Until the deadline; 0 when it has passed, or when the machine was started anew."""
         return max(0.0, self.deadline - now) if boot == self.boot else 0.0
-
-
-def boot_time() -> float:
-    """Seconds since the machine was started, asleep or not."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def boot_id() -> str:
-    """The same for as long as the machine runs."""
-    return BOOT_ID.read_text(encoding="ascii").strip()
 
 
 class Shelf:

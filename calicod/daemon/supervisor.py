@@ -87,7 +87,7 @@ class Supervisor:
         self.unprotected: tuple[str, ...] = ()
         self.sources = Sources(settings.policy_paths, settings.node_name, settings.state_directory)
         self.reading: Reading | None = None
-        self.resumption = Resumption(settings)
+        self.resumption = Resumption(settings, (self.sources.last_good.path,))
         self.failure = ""
         self.endpoints: tuple[EndpointState, ...] = ()
         self.boot = Boot(settings.state_directory, self.installer)
@@ -346,6 +346,7 @@ class Supervisor:
         if reread or self.reading is None:
             await asyncio.to_thread(self.resumption.before_reading)
             former, self.reading = self.reading, await asyncio.to_thread(self.sources.read)
+            await asyncio.to_thread(self.resumption.after_reading)
             for event in rejections(former, self.reading):
                 log.error("policy.rejected", code=event.code, message=event.message, kept=event.kept, file=event.file)
                 self.reporter.emit(event)

@@ -14,8 +14,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from calicod.daemon.booted import boot_id, boot_time
 from calicod.daemon.proposal import Document, Outcome
-from calicod.daemon.shelf import Former, Held, Shelf, boot_id, boot_time
+from calicod.daemon.shelf import Former, Held, Shelf
 from calicod.daemon.sources import Instead, Sources
 from calicod.daemon.state import Reloaded, TrialState
 from calicod.datastore import folder

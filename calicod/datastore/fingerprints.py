@@ -1,6 +1,6 @@
 """What tells one state of files from another without reading them.
 
-Law: two writes within one tick of the kernel's clock may leave one fingerprint; every other change shows.
+Law: two changes within one tick of the kernel's clock may leave one fingerprint; every other shows.
 """
 
 import os
@@ -10,7 +10,9 @@ from pathlib import Path
 from calicod.datastore.paths import STDIN, files
 
 Fingerprint = tuple[tuple[str, int, int, int, int], ...]
-"""Of each file its path, device, inode, size in bytes and time of change in ns; zeros when it cannot be looked at."""
+"""Of each file its path, device, inode, size in bytes and time of change in ns; zeros when it cannot be looked at.
+
+That is ctime: unlike mtime nobody can set it, and it tells of permissions too."""
 
 
 def fingerprint(paths: Sequence[str | Path]) -> Fingerprint:
@@ -22,5 +24,5 @@ def fingerprint(paths: Sequence[str | Path]) -> Fingerprint:
         except OSError:
             prints.append((found.path, 0, 0, 0, 0))
         else:
-            prints.append((found.path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns))
+            prints.append((found.path, state.st_dev, state.st_ino, state.st_size, state.st_ctime_ns))
     return tuple(prints)

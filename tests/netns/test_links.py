@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from calicod.model.interface import Interface
+from calicod.netfilter.addresses import addresses
 from calicod.netfilter.links import Watcher, interfaces, links
 from tests.kernel import needs_kernel
 from tests.netns.world import World, inside, run, world
@@ -41,11 +42,19 @@ def test_interfaces_come_with_all_their_addresses(here: World) -> None:
 
     found = {interface.name: interface for interface in interfaces()}
 
-    addresses = ("192.0.2.1", "192.0.2.9", "192.0.2.65")
-    expected = (*(socket.inet_aton(text) for text in addresses), socket.inet_pton(socket.AF_INET6, "fd00::1"))
+    texts = ("192.0.2.1", "192.0.2.9", "192.0.2.65")
+    expected = (*(socket.inet_aton(text) for text in texts), socket.inet_pton(socket.AF_INET6, "fd00::1"))
     assert found["lo"] == LOOPBACK
     assert found["v0"] == Interface(70, "v0", expected, up=False)
     assert found["v1"].addresses == ()
+
+
+def test_addresses_are_the_same_without_a_library(here: World) -> None:
+    run("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1")
+    here.address(SPACE, "v0", "192.0.2.9/24", "192.0.2.1/32", "fd00::1/64")
+    run("ip", "address", "add", "192.0.2.65", "peer", "192.0.2.66", "dev", "v0")
+
+    assert addresses() == {nic.index: nic.addresses for nic in interfaces() if nic.addresses}
 
 
 def test_links_tell_what_they_belong_to_and_sit_on(here: World) -> None:

@@ -1,7 +1,8 @@
 import msgspec
 import pytest
 
-from calicod.daemon.shelf import FORMER_FILE, TRIAL_FILE, Former, Held, Shelf, boot_id, boot_time
+from calicod.daemon.instance import TRIAL_FILE
+from calicod.daemon.shelf import FORMER_FILE, Former, Held, Shelf
 from calicod.datastore.files import Text
 
 TEXTS = (Text("/p/a.yaml", b"kind: Tier"), Text("/p/b.yaml", b"\xff"))
@@ -77,10 +78,3 @@ def test_a_deadline_holds_for_the_boot_that_it_was_set_in(boot, now, left):
 
 def test_a_confirmed_set_is_another_phase_of_the_same_record():
     assert msgspec.structs.replace(HELD, phase="install").texts == TEXTS
-
-
-def test_the_clock_is_that_of_the_machine_and_runs():
-    first = boot_time()
-
-    assert boot_time() >= first > 0
-    assert boot_id() == boot_id() != ""

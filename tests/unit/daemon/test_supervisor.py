@@ -281,6 +281,25 @@ def test_a_successor_that_finds_all_as_it_was_leaves_the_next_one_what_to_go_on_
     assert found == [True, False]
 
 
+def test_policy_that_cannot_be_read_is_not_what_the_next_daemon_goes_on_with(plane, monkeypatch):
+    monkeypatch.setattr(module, "RETRY_SECONDS", 60.0)
+
+    def refuse() -> None:
+        raise CalicodError("K013", "it cannot be read")
+
+    async def change() -> None:
+        async with plane.running():
+            await plane.healthy()
+            plane.supervisor.sources.read = refuse
+            plane.write("Deny")
+            await plane.until(lambda: plane.supervisor.failure)
+            await plane.supervisor.changes.ask_and_wait(reread=False)
+
+    asyncio.run(change())
+
+    assert not resumes(plane.settings)
+
+
 def test_who_is_told_that_policy_is_in_force_finds_the_note(plane):
     found = []
 

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from calicod.daemon import trials as module
+from calicod.daemon.booted import boot_id, boot_time
 from calicod.daemon.proposal import Document
-from calicod.daemon.shelf import Shelf, boot_id, boot_time
+from calicod.daemon.shelf import Shelf
 from calicod.daemon.sources import Sources
 from calicod.daemon.state import Reloaded
 from calicod.daemon.trials import Trials
