@@ -39,7 +39,7 @@ class Boot:
 
     def save(self, steering: Steering) -> None:
         """Brings the files up to date. Blocks: it waits for the disk, when anything changed."""
-        script = self._installer.script(msgspec.structs.replace(steering, generation=GENERATION, denied=()))
+        script = self._installer.script(msgspec.structs.replace(steering, generation=GENERATION, denied=(), allowed=()))
         if script == self._saved:
             return
         try:

@@ -46,7 +46,7 @@ class Closings:
             return self._closed(flow, now_ns)
         if flow.mark & self._stamped or flow.mark & self._id_mask != self._failsafe:
             return None
-        template = self._failsafe_template(flow)
+        template = self.failsafe_template(*whose(flow))
         second = (flow.start_ns or now_ns) // NANOSECONDS
         identity = ends(flow)
         self._history.begin(hash(identity), second, template)
@@ -69,7 +69,7 @@ class Closings:
             start = UNKNOWN
         if template is None:
             failsafe = flow.mark & (self._stamped | self._id_mask) == self._failsafe
-            template = self._failsafe_template(flow) if failsafe else unknown(flow.original.protocol)
+            template = self.failsafe_template(*whose(flow)) if failsafe else unknown(flow.original.protocol)
         name, time_ns, more = self._names.name(identity, start or began), flow.stop_ns or now_ns, figures(flow)
         if template.icmp:
             return self._lines.line(CLOSED, self._moment(flow, template, time_ns, name), more=more)
@@ -96,18 +96,19 @@ class Closings:
             name,
         )
 
-    def _failsafe_template(self, flow: Flow) -> Template:
+    def failsafe_template(self, src: bytes, dst: bytes, protocol: int) -> Template:
+        """What is told of a flow that a failsafe let pass: its source before NAT, its destination after it."""
         directory = self._lines.directory
         hook, reporter = None, "dst"
-        if flow.reply.src in directory.local:
+        if dst in directory.local:
             hook = Hook.INPUT
-        elif flow.original.src in directory.local:
+        elif src in directory.local:
             hook, reporter = Hook.OUTPUT, "src"
-        key = (Reason.FAILSAFE.value, hook, flow.original.protocol)
+        key = (Reason.FAILSAFE.value, hook, protocol)
         template = self._history.templates.cache.get(key)
         if template is None:
             decision = Decision(verdict=Verdict.ACCEPT, reason=Reason.FAILSAFE, reporter=reporter)
-            route = Route(hook, "", "", flow.original.protocol)
+            route = Route(hook, "", "", protocol)
             template = self._history.templates.add(key, decision, route, directory)
         return template
 
@@ -123,6 +124,11 @@ def ends(flow: Flow) -> Ends:
         number, kind, code = original.icmp_id, original.icmp_type, original.icmp_code
         return icmp_ends(original.src, reply.src, number, kind, code, original.protocol)
     return original.src, reply.src, original.sport, reply.sport, original.protocol
+
+
+def whose(flow: Flow) -> tuple[bytes, bytes, int]:
+    """The source before NAT, the destination after it, the protocol."""
+    return flow.original.src, flow.reply.src, flow.original.protocol
 
 
 def figures(flow: Flow) -> str:

@@ -21,7 +21,7 @@ from calicod.errors import CalicodError
 from calicod.model.interface import Interface
 from calicod.model.marks import MarkLayout
 from calicod.model.record import Applied, Swap, ToWorker
-from calicod.model.steering import Denied, Steering
+from calicod.model.steering import FlowKind, Steering
 from calicod.netfilter.installer import Installer
 from calicod.ruleset.enforcement import Enforcement, encode
 from calicod.ruleset.program import RuleSet
@@ -70,6 +70,7 @@ class Enforcer:
         clear_generation: Callable[[int], int],
         answers: bool = False,
         keep: bool = False,
+        log_group: int | None = None,
         meet: Callable[[Enforcement, Steering], None] | None = None,
         recall: Callable[[Enforcement, Steering], Awaitable[None]] | None = None,
     ) -> None:
@@ -79,6 +80,7 @@ class Enforcer:
         self.fail_open = fail_open
         self.answers = answers
         self.keep = keep
+        self.log_group = log_group
         self.meet = meet
         self.recall = recall
         self.marks = marks
@@ -191,13 +193,13 @@ class Enforcer:
             if self.steering is not None and self._installed:
                 await asyncio.to_thread(self.installer.install, self.steering)
 
-    async def remember(self, revision: int, denied: tuple[Denied, ...]) -> bool:
-        """Brings refusals of this revision into the kernel; False: it is not, or no longer, in force. CalicodError."""
+    async def remember(self, revision: int, denied: tuple[FlowKind, ...], allowed: tuple[FlowKind, ...]) -> bool:
+        """Brings decisions of this revision into the kernel; False: it is not, or no longer, in force. CalicodError."""
         async with self._kernel:
             judged_by = self.judged_by
             if judged_by is None or judged_by[0].revision != revision:
                 return False
-            steering = msgspec.structs.replace(judged_by[1], denied=denied)
+            steering = msgspec.structs.replace(judged_by[1], denied=denied, allowed=allowed)
             await asyncio.to_thread(self.installer.install, steering)
             self.steering = steering
         return True
@@ -240,6 +242,7 @@ class Enforcer:
                 workers=self.workers,
                 fail_open=self.fail_open,
                 answers=self.answers,
+                log_group=self.log_group,
                 marks=self.marks,
             )
             steering = steer(enforcement.ruleset, enforcement.interfaces, self.steering, plain)

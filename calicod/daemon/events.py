@@ -11,13 +11,14 @@ from collections.abc import Iterable
 import msgspec
 
 from calicod.daemon.closings import ALLOWED, Closings
+from calicod.daemon.closings import ends as flow_ends
 from calicod.daemon.directory import Directory
 from calicod.daemon.flows import UNKNOWN, Ends, FlowNames, Memory, icmp_ends
 from calicod.daemon.folding import Folding, LogRate
 from calicod.daemon.history import History
-from calicod.daemon.lines import Lines, Moment
+from calicod.daemon.lines import OPEN_END, Form, Lines, Moment
 from calicod.daemon.places import EARLY
-from calicod.daemon.templates import LogRule, Route, Template
+from calicod.daemon.templates import LogRule, Route, Template, unknown
 from calicod.model.decision import Decision
 from calicod.model.event import Event, EventsLost, PolicyApplied, encode
 from calicod.model.interface import Interface
@@ -26,6 +27,7 @@ from calicod.model.moment import NANOSECONDS, timestamp
 from calicod.model.protocol import ICMP, ICMPV6
 from calicod.model.record import Batch, Record
 from calicod.netfilter.flow import ConntrackEvent, Flow
+from calicod.netfilter.nflog import Logged
 from calicod.ruleset.program import RuleSet
 
 DENIED, CUT, LOGGED = "connection.denied", "connection.cut", "rule.logged"
@@ -38,9 +40,32 @@ EARLY_WORDS = 16_384
 LOSS_INTERVAL_NS = 10_000_000_000
 NO_ENDS: deque[ConntrackEvent] = deque(maxlen=0)
 
+TemplateKey = tuple[bytes, int, str, str, int]
 PolicyCounts = dict[tuple[str, str, str], list[int]]
 
 _DECISION = msgspec.msgpack.Decoder(Decision)
+
+
+class Known:
+    """Connections that the kernel allows by itself as it was told of this one; `idle`: looks without a new one."""
+
+    __slots__ = ("_count", "ends", "idle", "key", "record", "revision")
+
+    def __init__(self, record: Record, revision: int) -> None:
+        self.record = record
+        self.revision = revision
+        self.ends = (id(record.hook), record.src, record.dst, record.dport)
+        self.key = template_key(record)
+        self.idle = self._count = 0
+
+    def meet(self) -> None:
+        """One has begun."""
+        self._count += 1
+
+    def look(self) -> None:
+        """Once a second."""
+        self.idle = 0 if self._count else self.idle + 1
+        self._count = 0
 
 
 class EventLog:
@@ -58,6 +83,8 @@ class EventLog:
         self._losses_told_ns: int | None = None
         self._counts: PolicyCounts = {}
         self._words = Memory(EARLY_WORDS)
+        self._known: dict[tuple[int, bytes, bytes, int], Known] = {}
+        self._former: dict[tuple[int, bytes, bytes, int], Known] = {}
         self._revision = 0
         self._out: list[bytes] = []
 
@@ -73,6 +100,23 @@ class EventLog:
         """Remembers live flows that bear our stamp, as a former supervisor knew them (a dump, with timestamps)."""
         self._closings.seed(flows)
 
+    def know(self, allowed: Iterable[Known]) -> None:
+        """What the kernel is about to allow by itself. What it allowed before may still be on its way here."""
+        self._former, self._known = self._known, {known.ends: known for known in allowed}
+
+    def begun(self, logged: Iterable[Logged], ends: deque[ConntrackEvent], now_ns: int) -> list[bytes]:
+        """Connections that the kernel let pass by itself. Of `ends` those of earlier ones are told before."""
+        hasty = []
+        while ends and ends[0].flow.stop_ns <= now_ns:
+            event = ends.popleft()
+            if not event.new and self._history.start(hash(flow_ends(event.flow))) is None:
+                hasty.append(event)  # of one that is told here
+            elif (line := self._closings.line(event, now_ns)) is not None:
+                self._out.append(line)
+        self._begin(logged, now_ns)
+        self._out += self.connections(hasty, now_ns)
+        return self._take()
+
     def records(self, batch: Batch, ends: deque[ConntrackEvent] = NO_ENDS, now_ns: int = 0) -> list[bytes]:
         """What one worker judged. Of `ends` those that come before a record are taken, and told before it."""
         self._revision = batch.revision
@@ -82,8 +126,7 @@ class EventLog:
                 line = self._closings.line(ends.popleft(), now_ns)
                 if line is not None:
                     self._out.append(line)
-            # id(): an Enum's own hash is a Python function, and its members are there for ever
-            key = (r.decision, id(r.hook), r.in_interface, r.out_interface, r.protocol)
+            key = template_key(r)
             self._record(r, self._history.templates.cache.get(key) or self._template(key, r))
         if batch.lost:
             self.lost("worker", batch.lost, "the buffer to the supervisor was full")
@@ -96,7 +139,7 @@ class EventLog:
 
     def repeated(self, record: Record, count: int, now_ns: int) -> list[bytes]:
         """So many packets that the kernel refused as it was told of this one; their source ports are not known."""
-        key = (record.decision, id(record.hook), record.in_interface, record.out_interface, record.protocol)
+        key = template_key(record)
         template = self._history.templates.cache.get(key) or self._template(key, record)
         ends = (record.src, record.dst, -1, record.dport, record.protocol)
         moment = msgspec.structs.replace(self._moment(record, template, ends, UNKNOWN), time_ns=now_ns, sport=-1)
@@ -132,6 +175,39 @@ class EventLog:
     def hits(self) -> dict[tuple[str, str, str], tuple[int, int, int]]:
         """(kind, namespace, name) -> flows allowed, denied, and packets logged, since the daemon began."""
         return {name: (counts[0], counts[1], counts[2]) for name, counts in self._counts.items()}
+
+    def _begin(self, logged: Iterable[Logged], now_ns: int) -> None:
+        """First packets of connections; one may have come twice before its stamp was on."""
+        second, history, tell = now_ns // NANOSECONDS, self._history, self._out.append
+        meet, name, hits = history.meet, self._names.name, Counter[tuple[str, str, str] | None]()
+        kinds: dict[tuple[bool, bytes, bytes, int, int, int], tuple[Template, Form]] = {}
+        for hook, failsafe, protocol, src, dst, sport, dport in logged:
+            kind = (failsafe, src, dst, dport, protocol, id(hook))
+            template, form = kinds.get(kind) or kinds.setdefault(kind, self._kind(kind, now_ns))
+            ends = (src, dst, sport, dport, protocol)
+            identity = hash(ends)
+            start = meet(identity, second, template)
+            if start is not None:
+                if abs(second - start) <= SAME_FLOW_SECONDS:
+                    continue
+                history.begin(identity, second, template)
+            tell(f"{form.before}{sport}{form.between}{name(ends, second)}{OPEN_END}".encode())
+            hits[template.hits] += 1
+        for policy, count in hits.items():
+            if policy is not None:
+                self._count(policy, 0, count)
+
+    def _kind(self, kind: tuple[bool, bytes, bytes, int, int, int], now_ns: int) -> tuple[Template, Form]:
+        """What is told of all connections of one kind at this moment."""
+        failsafe, src, dst, dport, protocol, hook = kind
+        key, revision, template = (hook, src, dst, dport), self._closings.revision, unknown(protocol)
+        if failsafe:
+            template = self._closings.failsafe_template(src, dst, protocol)
+        elif (known := self._known.get(key) or self._former.get(key)) is not None:
+            template = self._history.templates.cache.get(known.key) or self._template(known.key, known.record)
+            revision = known.revision
+            known.meet()
+        return template, self._lines.form(ALLOWED, template, now_ns, revision, src, dst, dport)
 
     def _record(self, record: Record, template: Template) -> None:
         r = record
@@ -234,11 +310,11 @@ class EventLog:
         if name is not None:
             self._count(name, 0 if moment.template.allow else 1)
 
-    def _count(self, name: tuple[str, str, str], which: int) -> None:
+    def _count(self, name: tuple[str, str, str], which: int, by: int = 1) -> None:
         counts = self._counts.get(name)
         if counts is None:
             counts = self._counts[name] = [0, 0, 0]
-        counts[which] += 1
+        counts[which] += by
 
     def _log(self, record: Record, template: Template, rule: LogRule, ends: Ends) -> None:
         self._count(rule.hits, 2)
@@ -263,7 +339,7 @@ class EventLog:
             self._names.name(ends, start),
         )
 
-    def _template(self, key: tuple[bytes, int, str, str, int], record: Record) -> Template:
+    def _template(self, key: TemplateKey, record: Record) -> Template:
         route = Route(record.hook, record.in_interface, record.out_interface, record.protocol)
         return self._history.templates.add(key, _DECISION.decode(record.decision), route, self._lines.directory)
 
@@ -281,3 +357,9 @@ class EventLog:
     def _take(self) -> list[bytes]:
         out, self._out = self._out, []
         return out
+
+
+def template_key(r: Record) -> TemplateKey:
+    """What packets of one template have in common."""
+    # id(): an Enum's own hash is a Python function, and its members are there for ever
+    return r.decision, id(r.hook), r.in_interface, r.out_interface, r.protocol

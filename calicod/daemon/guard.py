@@ -14,7 +14,7 @@ from calicod.daemon.kernel import new_drops, queue_losses
 from calicod.daemon.state import QueueState
 from calicod.errors import CalicodError
 from calicod.model.event import KernelDropped, QueueDropped
-from calicod.model.steering import Denied
+from calicod.model.steering import FlowKind
 from calicod.netfilter.installer import Installer
 
 REMEMBERED = 10
@@ -39,7 +39,7 @@ class Guard:
         self.queues: Mapping[int, QueueState] = {}
         self.drops: dict[str, int] = {}
         self.total_drops: dict[str, int] = {}
-        self.denied: Mapping[Denied, int] | None = None
+        self.denied: Mapping[FlowKind, int] | None = None
         self._resets: deque[bool] = deque(maxlen=REMEMBERED)
         self._error = ""
 

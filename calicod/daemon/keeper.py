@@ -27,6 +27,7 @@ from calicod.errors import CalicodError
 from calicod.intercept.nfqueue import Queue
 from calicod.model.marks import MarkLayout
 from calicod.model.record import Ready, SupervisorDied, ToKeeper, WorkerDied
+from calicod.netfilter.nflog import LogGroup
 
 SIGNALS = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGIO})
 """SIGIO: the supervisor has said something."""
@@ -60,10 +61,14 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Channels(msgspec.Struct, frozen=True):
-    """What the supervisor gets: its ends of the channels, those to the workers by their number."""
+    """What the supervisor gets: its ends of the channels, those to the workers by their number.
+
+    `log_group`: what the kernel lets pass by itself; what a supervisor has not read waits there for the next one.
+    """
 
     workers: tuple[SupervisorEnd, ...]
     keeper: ControlEnd
+    log_group: LogGroup | None = None
 
 
 class Child:
@@ -104,13 +109,14 @@ class Keeper:
         run_supervisor: Callable[[Channels], int],
         run_worker: Callable[[Seat], None] = worker.run,
         prepare: Callable[[], None] = lambda: None,
+        log_group: LogGroup | None = None,
     ) -> None:
         self.pid = os.getpid()
         self._queues = bind(layout)
         pairs = [worker_pair() for _ in range(layout.workers)]
         self._worker_ends = [ours for ours, _ in pairs]
         self._keeper_end, control = keeper_pair()
-        self._channels = Channels(tuple(theirs for _, theirs in pairs), control)
+        self._channels = Channels(tuple(theirs for _, theirs in pairs), control, log_group)
         self._run_supervisor = run_supervisor
         self._run_worker = run_worker
         self._prepare = prepare
@@ -247,6 +253,8 @@ class Keeper:
         for end in ends:
             if end is not seat.channel:
                 end.close()
+        if self._channels.log_group is not None:
+            self._channels.log_group.close()
         for number_of in STOPPING | FORWARDED:
             signal.signal(number_of, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

@@ -3,6 +3,7 @@
 Law: everything that can be refused is refused here, before the first process is forked and the kernel is touched.
 """
 
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from calicod.daemon.instance import claim
 from calicod.daemon.keeper import Channels, Keeper, Layout
 from calicod.daemon.resumption import resumes
 from calicod.daemon.settings import Settings, load_settings
+from calicod.errors import CalicodError
+from calicod.netfilter.nflog import LogGroup
 
 
 def run(config: Path | None) -> int:
@@ -17,7 +20,18 @@ def run(config: Path | None) -> int:
     settings = load_settings(config)
     instance = claim(settings.run_directory)
     layout = layout_of(settings, resumes=resumes(settings))
-    return Keeper(layout, lambda channels: supervise(settings, channels, instance.notices), prepare=prepare).run()
+    log_group, lacking = logging(settings.queue_base)
+    notices = (*instance.notices, *lacking)
+    body = partial(supervise, settings, notices=notices)
+    return Keeper(layout, body, prepare=prepare, log_group=log_group).run()
+
+
+def logging(group: int) -> tuple[LogGroup | None, tuple[str, ...]]:
+    """The log group of this number; without it every new connection is asked about, and the notice says so."""
+    try:
+        return LogGroup(group), ()
+    except CalicodError as failure:
+        return None, (f"{failure}: the kernel allows nothing by itself",)
 
 
 def prepare() -> None:
@@ -40,7 +54,7 @@ def layout_of(settings: Settings, *, resumes: bool) -> Layout:
     )
 
 
-def supervise(settings: Settings, channels: Channels, notices: tuple[str, ...]) -> int:
+def supervise(settings: Settings, channels: Channels, *, notices: tuple[str, ...]) -> int:
     """The body of the supervisor's process."""
     import asyncio
 

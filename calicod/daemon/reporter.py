@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 import structlog
 
-from calicod.daemon.events import EventLog
+from calicod.daemon.events import EventLog, Known
 from calicod.daemon.settings import Settings
 from calicod.eventlog.table import sink, title
 from calicod.eventlog.writer import Writer
@@ -22,6 +22,7 @@ from calicod.model.interface import Interface
 from calicod.model.moment import NANOSECONDS
 from calicod.model.record import Batch, Record
 from calicod.netfilter.flow import ConntrackEvent, Flow
+from calicod.netfilter.nflog import Logged
 from calicod.ruleset.program import RuleSet
 
 log = structlog.get_logger()
@@ -94,7 +95,7 @@ class Reporter:
         self._ends: deque[ConntrackEvent] = deque()
         self._judged_ns = self._batch_ns = 0
         self._overruns = 0
-        self._elsewhere = 0
+        self._elsewhere = self._unlogged = 0
 
     @property
     def hits(self) -> dict[tuple[str, str, str], tuple[int, int, int]]:
@@ -118,6 +119,19 @@ class Reporter:
     def seed(self, flows: Iterable[Flow]) -> None:
         """Live connections that a former supervisor knew: their end is told under the same flow_id."""
         self._log.seed(flows)
+
+    def know(self, allowed: Iterable[Known]) -> None:
+        """What the kernel is about to allow by itself."""
+        self._log.know(allowed)
+
+    def begun(self, logged: Sequence[Logged], lost: int) -> None:
+        """What the kernel let pass by itself, when everything before it is here; `lost`: how many could not be told."""
+        if missed := lost - self._unlogged:
+            self._unlogged = lost
+            self._elsewhere += missed
+            self._log.lost("log-group", missed, "the kernel's buffer was full")
+        if logged:
+            self._write(self._log.begun(logged, self._ends, self._clock()))
 
     def batch(self, batch: Batch) -> None:
         """What one worker judged. Ends come between the decisions where they belong: ports are used again at once."""

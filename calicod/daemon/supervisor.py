@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -21,15 +21,16 @@ from calicod.daemon.beginning import Beginning
 from calicod.daemon.boot import Boot
 from calicod.daemon.changes import Changes
 from calicod.daemon.control import Control
-from calicod.daemon.denials import Denials
 from calicod.daemon.directions import Directions
 from calicod.daemon.enforcer import Enforcer, Outcome
+from calicod.daemon.events import Known
 from calicod.daemon.farewell import judge_once_more
 from calicod.daemon.gather import gather
 from calicod.daemon.guard import Guard
 from calicod.daemon.health import Facts, Health
 from calicod.daemon.keeper import Channels
 from calicod.daemon.kernel import our_queues
+from calicod.daemon.kernelmemory import NOTE_FILE, KernelMemory, save
 from calicod.daemon.notify import ALIVE, READY, STOPPING, notify, watchdog_seconds
 from calicod.daemon.patrol import Patrol
 from calicod.daemon.recall import recall
@@ -46,7 +47,7 @@ from calicod.errors import CalicodError
 from calicod.model import event as ev
 from calicod.model.interface import Link
 from calicod.model.record import Applied, Batch, Ready, SupervisorDied, WorkerDied
-from calicod.model.steering import Denied, Steering
+from calicod.model.steering import FlowKind, Steering
 from calicod.netfilter import conntrack, links
 from calicod.netfilter.installer import Installer
 from calicod.netfilter.probe import choose
@@ -106,14 +107,18 @@ class Supervisor:
             clear_generation=self._clear_generation,
             answers=settings.rejects or settings.cut_with_reset,
             keep=settings.keeps,
+            log_group=None if channels.log_group is None else channels.log_group.group,
             meet=self.beginning.meet,
             recall=self._recall,
         )
-        self.denials = Denials(self.enforcer.remember, self.reporter.repeated)
+        self.memory = KernelMemory(self.enforcer.remember, self.reporter.repeated, self._know)
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
         plain = Steering(generation=1, queue_base=settings.queue_base, workers=settings.workers, marks=settings.marks)
         self.patrol = Patrol(self.guard, self.enforcer, plain, self.reporter.emit)
-        self.connections = conntrack.Events(began=settings.marks.failsafe())
+        self.log_group = channels.log_group
+        self.connections = conntrack.Events(
+            began=settings.marks.failsafe() if self.log_group is None else None, ends_only=self.log_group is not None
+        )
         self.links = links.Watcher()
         self.reroutes = Reroutes(settings.marks)
         self.files = self.sources.files.changes()
@@ -124,7 +129,7 @@ class Supervisor:
         self.answers = Answers(self)
         self._idle = asyncio.Event()
         self._idle.set()
-        self._counted: Mapping[Denied, int] | None = None
+        self._counted: Mapping[FlowKind, int] | None = None
         self._replaced = False
         self._ready = False
 
@@ -170,6 +175,15 @@ class Supervisor:
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            if not self.orphaned:
+                await self.memory.end()
+        except CalicodError as failure:
+            log.error("memory.failed", error=str(failure))  # noqa: TRY400  the place in our code is of no use
+        with suppress(EOFError):
+            self._logged()
+            while self._connections_changed():
+                pass
         if (judged_by := self.enforcer.judged_by) is not None and not self.orphaned:
             try:
                 done = await asyncio.to_thread(judge_once_more, *judged_by)
@@ -196,6 +210,8 @@ class Supervisor:
             gather(loop, channel.fileno(), self._guarded(partial(self.workers.take, worker)))
         loop.add_reader(self.keeper.fileno(), self._guarded(self._keeper_spoke))
         gather(loop, self.connections.fileno(), self._guarded(self._connections_changed))
+        if self.log_group is not None:
+            gather(loop, self.log_group.fileno(), self._guarded(self._logged))
         loop.add_reader(self.links.fileno(), self._links_changed)
 
     def _guarded(self, action: Callable[[], bool]) -> Callable[[], bool]:
@@ -236,8 +252,16 @@ class Supervisor:
             )
         self.reporter.seed(conntrack.dump())
         self.guard.begin()
+        self.memory.refuses = self.guard.denied is not None
+        if self._replaced:
+            self.reporter.know(noted(self.settings.run_directory / NOTE_FILE))
         if self._replaced and self.enforcer.enforcement is not None:
             self.endpoints = views.states_of(self.enforcer.enforcement)
+
+    def _know(self, allowed: Iterable[Known]) -> None:
+        """Whoever reads the log group next must know them too."""
+        save(self.settings.run_directory / NOTE_FILE, allowed)
+        self.reporter.know(allowed)
 
     def _clear_generation(self, generation: int) -> int:
         marks = self.settings.marks
@@ -259,6 +283,14 @@ class Supervisor:
             self.workers.take(worker)
         return self._read_connections()
 
+    def _logged(self) -> bool:
+        """What the kernel let pass by itself; the ends of what was before it are here when it is told."""
+        if self.log_group is not None:
+            logged = self.log_group.read()
+            self._connections_changed()
+            self.reporter.begun(logged, self.log_group.lost)
+        return False
+
     def _read_connections(self, *, judging: bool = False) -> bool:
         """Whether more waits."""
         events = self.connections.read(EVENTS_AT_ONCE)
@@ -269,8 +301,7 @@ class Supervisor:
         """The kernel told the ends of earlier connections before these were judged: they are here already."""
         self._read_connections(judging=True)
         self.reporter.batch(batch)
-        if self.guard.denied is not None:
-            self.denials.batch(batch)
+        self.memory.batch(batch)
 
     def _replace_hung(self) -> None:
         with suppress(EOFError):  # the keeper is gone, and who reads its channel knows it
@@ -355,7 +386,7 @@ class Supervisor:
         interfaces = tuple(link.interface for link in present)
         self.reporter.direct(reading.ruleset, interfaces)
         self.reroutes.learn(reading.ruleset)
-        self.denials.begin(reading.ruleset)
+        self.memory.begin(reading.ruleset)
         before = self.enforcer.enforcement
         if before is None or (before.ruleset, before.interfaces) != (reading.ruleset, interfaces):
             self.resumption.forget()
@@ -437,15 +468,14 @@ class Supervisor:
             log.warning("daemon.judged", state=self.health.state, reasons=self.health.reasons)
             self.reporter.emit(event)
 
-    async def _look_at_denials(self) -> None:
+    async def _look_at_memory(self) -> None:
         former = self._counted
         counted, self._counted = self.guard.denied, self.guard.denied
-        if counted is None:
-            return
+        lost = 0 if self.log_group is None else self.log_group.lost
         try:
-            await self.denials.look(None if counted is former else counted)
+            await self.memory.look(None if counted is former else counted, lost)
         except CalicodError as failure:
-            log.warning("denials.failed", error=str(failure))
+            log.warning("memory.failed", error=str(failure))
 
     async def _tick(self) -> None:
         """Each second: what the kernel says, and what is due."""
@@ -457,5 +487,5 @@ class Supervisor:
             self.reporter.tick()
             if self._ready:
                 await self.patrol.go()
-                await self._look_at_denials()
+                await self._look_at_memory()
             self.judge_health()

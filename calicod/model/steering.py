@@ -44,10 +44,10 @@ class FailsafePort(msgspec.Struct, frozen=True):
     net: Network | None = None
 
 
-class Denied(msgspec.Struct, frozen=True):
-    """New flows that are refused whatever their source port. `out_interface`: "" for what comes to the host itself.
+class FlowKind(msgspec.Struct, frozen=True):
+    """New flows that are decided alike whatever their source port. `out_interface`: "" for what comes to the host.
 
-    Never more than a memory of what the policy of this revision decides.
+    What the kernel does with them is never more than a memory of what the policy of this revision decides.
     """
 
     in_interface: str
@@ -71,7 +71,8 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     interface is to be judged. `queue_base`: the kernel spreads flows over a range of queues, so those of the original
     direction come first, one a worker, then those of the reply direction (`queues`). `fail_open`: pass what nobody
     reads (`failure_mode: open`). `answers`: what is refused may be answered, so such answers of this host's pass.
-    `denied`: refused without being asked about, under a flood.
+    `denied`: refused without being asked about, under a flood; `allowed`: stamped without being asked about, TCP alone,
+    and logged to `log_group`, as is what a failsafe lets pass; None: no such group is read.
     """
 
     generation: int
@@ -90,7 +91,9 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     fail_open: bool = False
     answers: bool = False
-    denied: tuple[Denied, ...] = ()
+    denied: tuple[FlowKind, ...] = ()
+    allowed: tuple[FlowKind, ...] = ()
+    log_group: int | None = None
     marks: MarkLayout = layout()
 
     def queues(self, worker: int) -> tuple[int, int]:

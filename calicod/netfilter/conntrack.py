@@ -94,11 +94,15 @@ class Events:
     """The stream of connections that begin and end. Does not block; `fileno` is for an event loop.
 
     `overruns`: how often the kernel had no room for an event (ENOBUFS). It does not say how many were lost.
-    `began`: (mark, mask); of the connections that begin, only those whose mark, under the mask, is that are told.
+    `ends_only`: the kernel is not asked for beginnings at all, so they cost nothing. `began`: (mark, mask); of the
+    connections that begin, only those whose mark, under the mask, is that are told.
     """
 
-    def __init__(self, buffer: int = EVENT_BUFFER, *, began: tuple[int, int] | None = None) -> None:
-        self._netlink = Netlink(NETLINK_NETFILTER, groups=(GROUP_NEW, GROUP_DESTROY), buffer=buffer)
+    def __init__(
+        self, buffer: int = EVENT_BUFFER, *, began: tuple[int, int] | None = None, ends_only: bool = False
+    ) -> None:
+        groups = (GROUP_DESTROY,) if ends_only else (GROUP_NEW, GROUP_DESTROY)
+        self._netlink = Netlink(NETLINK_NETFILTER, groups=groups, buffer=buffer)
         self._shapes = Shapes()
         if began is not None:
             self._netlink.attach(only_began(*began))

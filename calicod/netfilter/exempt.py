@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from calicod.model.marks import FAILSAFE_ID
 from calicod.model.protocol import TCP, UDP
 from calicod.model.steering import FailsafePort, Steering
+from calicod.netfilter.nflog import AT_ONCE, FAILSAFE_PREFIX, SNAP_BYTES
 from calicod.netfilter.table import PREFIX, Chain
 
 FAILSAFE_CHAIN = f"{PREFIX}failsafe"
@@ -93,10 +94,23 @@ def answers(steering: Steering, family: int) -> tuple[str, ...]:
 
 
 def failsafe_chain(steering: Steering) -> Chain:
-    """Marks a new flow as a failsafe's, so that conntrack's events tell it, and returns to the hook."""
+    """Marks a new flow as a failsafe's, tells it once, and returns to the hook.
+
+    Without a log group it is told by conntrack's event of it, which has the mark.
+    """
     marks = steering.marks
     stamp = f"{marks.stamp(steering.generation, FAILSAFE_ID):#x}/{marks.connection_mask:#x}"
-    return Chain(FAILSAFE_CHAIN, (f"-m conntrack --ctstate NEW -j CONNMARK --set-xmark {stamp}",))
+    mark, mask = marks.failsafe()
+    once = f"-m conntrack --ctstate NEW -m connmark ! --mark {mark:#x}/{mask:#x}"
+    told = () if steering.log_group is None else (f"{once} {log(steering, FAILSAFE_PREFIX)}",)
+    return Chain(FAILSAFE_CHAIN, (*told, f"-m conntrack --ctstate NEW -j CONNMARK --set-xmark {stamp}"))
+
+
+def log(steering: Steering, prefix: str = "") -> str:
+    """The target that gives the packet's headers to the supervisor, many at a time."""
+    which = f"--nflog-prefix {prefix} " if prefix else ""
+    group = f"--nflog-group {steering.log_group} --nflog-size {SNAP_BYTES} --nflog-threshold {AT_ONCE}"
+    return f"-j NFLOG {which}{group}"
 
 
 def to_host_failsafes(steering: Steering, family: int) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
         plan.chain(FORWARD, *(_all_but(plan, judge) if plan.rest.forward else _only(plan, judge))),
         plan.judge(FORWARD, plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)),
         plan.chain(f"{FORWARD}-reply", *plan.tests(Pattern.outgoing, plan.routed, QUEUE, QUEUE)),
+        plan.verdict(FORWARD),
         plan.stamp(FORWARD, plan.stamps(Pattern.incoming, plan.routed)),
+        plan.tell(FORWARD),
         plan.spared(FORWARD, (Pattern.incoming, plan.routed), (Pattern.outgoing, plan.routed)),
         plan.chain(f"{FORWARD}-back", *plan.stamps(Pattern.outgoing, plan.routed)),
     )

@@ -38,7 +38,9 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
             f"-g {QUEUE}",
         ),
         plan.chain(work, *exempt.workload_discovery(plan.family), f"-g {QUEUE}"),
+        plan.verdict(IN),
         plan.stamp(IN, plan.stamps(Pattern.incoming, plan.local)),
+        plan.tell(IN),
         plan.spared(IN, (Pattern.incoming, plan.local)),
         plan.chain(f"{IN}-back", *plan.stamps(Pattern.incoming, local)),
     )

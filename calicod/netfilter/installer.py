@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from calicod.model.steering import Denied, Steering
+from calicod.model.steering import FlowKind, Steering
 
 
 class Installed(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class Installed(msgspec.Struct, frozen=True):
     intact: bool
     missing: tuple[str, ...] = ()
     drops: Mapping[str, int] = {}
-    denied: Mapping[Denied, int] | None = None
+    denied: Mapping[FlowKind, int] | None = None
 
 
 class Installer(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from calicod.errors import CalicodError
-from calicod.model.steering import Denied, Steering
+from calicod.model.steering import FlowKind, Steering
 from calicod.netfilter import program
 from calicod.netfilter.chains import JUMPS, tables
 from calicod.netfilter.filter import ABOUT, DENIED, GENERATION_WORD, of_family
@@ -39,7 +39,7 @@ class IptablesInstaller:
         self._others = tuple(others)
         self._wanted: dict[tuple[int, str], Table] = {}
         self._seen: dict[tuple[int, str], Rules] = {}
-        self._denied: tuple[Denied, ...] = ()
+        self._denied: tuple[FlowKind, ...] = ()
         self._lock = threading.Lock()
 
     def install(self, steering: Steering) -> None:
@@ -162,7 +162,7 @@ def _packets(saved: Saved, table: str, chain: str) -> int:
     return sum(found.packets) if found else 0
 
 
-def _denials(saved: Saved, denied: tuple[Denied, ...], family: Family) -> Iterable[tuple[Denied, int]]:
+def _denials(saved: Saved, denied: tuple[FlowKind, ...], family: Family) -> Iterable[tuple[FlowKind, int]]:
     """What each rule of the chain has counted: they are in the order in which they were installed."""
     chain = saved.get("filter", {}).get(DENIED)
     kinds = of_family(denied, family.number)

@@ -84,11 +84,11 @@ class Netlink:
         memory = ctypes.create_string_buffer(program, len(program))  # read by the kernel before setsockopt returns
         self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, FILTER.pack(len(steps), ctypes.addressof(memory)))
 
-    def receive(self) -> bytes | None:
+    def receive(self, size: int = EVENT_RECEIVE) -> bytes | None:
         """One datagram of a socket that does not block; None when there is none. An overrun is counted."""
         while True:
             try:
-                return self.socket.recv(EVENT_RECEIVE, socket.MSG_DONTWAIT)
+                return self.socket.recv(size, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return None
             except OSError as error:

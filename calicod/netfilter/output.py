@@ -53,6 +53,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
             f"-g {QUEUE}",
         ),
         plan.chain(itself, *(_asked_of_itself(plan) if plan.itself else ())),
+        plan.verdict(OUT),
         plan.stamp(OUT, plan.stamps(Pattern.outgoing, (*plan.itself, *plan.sent))),
         plan.spared(OUT, (Pattern.outgoing, plan.local)),
         plan.chain(f"{OUT}-back", *plan.stamps(Pattern.outgoing, (*plan.itself, *plan.local))),

@@ -5,14 +5,14 @@ interface, the reply direction by outgoing interface. Where there is none, at OU
 endpoint judges what the host sends, or that none does. Rules are as iptables-save shows them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
 
 from msgspec.structs import replace
 
 from calicod.model.marks import LOCAL_ID
 from calicod.model.steering import Nic, Steering
-from calicod.netfilter.exempt import MET_LATE
+from calicod.netfilter.exempt import MET_LATE, log
 from calicod.netfilter.pattern import (
     Pattern,
     host_patterns,
@@ -74,6 +74,8 @@ class Plan:
         self.untracked_out = (*looped, *(p for p in self.managed if self._nic(p).untracked_out))
         asked = (p for p in self.managed if self._nic(p).prednat)
         self.prednat = self.routed if steering.wildcard_prednat else tuple(asked)
+        # what an early rule has allowed meets less policy than what the memory was learned from
+        self.remembers = bool(steering.allowed) and steering.log_group is not None and not self.prednat
         self.untracks = bool(self.untracked_in or self.untracked_out)
         self.clear_marks = f"-j MARK --set-xmark 0x0/{self.marks.packet_mask:#x}"
 
@@ -104,22 +106,31 @@ class Plan:
             rules += [f"{side(Pattern('lo', 0, workload=False))}-j RETURN", f"-g {hosts}"]
         return rules
 
-    def judge(self, hook: str, original: Iterable[str], asked: Iterable[str] = ()) -> Chain:
-        """What came back with a verdict first, then what is `asked` about whatever its stamp, then each direction."""
-        reply = f"-m conntrack --ctdir REPLY -g {hook}-reply"
-        return self.chain(f"{hook}-judge", *self.verdicts(hook), *asked, reply, *original)
+    def judge(self, hook: str, original: Iterable[str], asked: Sequence[str] = ()) -> Chain:
+        """What came back with a verdict first, then what is `asked` about whatever its stamp, then each direction.
 
-    def verdicts(self, hook: str) -> tuple[str, ...]:
+        Nearly every packet is of an ESTABLISHED connection, which is RELATED no more, even if it was expected.
+        """
+        reply = f"--ctdir REPLY -g {hook}-reply"
+        soon = () if asked else (f"-m conntrack --ctstate ESTABLISHED {reply}",)
+        first, expected = self.verdicts(hook)
+        return self.chain(f"{hook}-judge", first, *soon, expected, *asked, f"-m conntrack {reply}", *original)
+
+    def verdicts(self, hook: str) -> tuple[str, str]:
         """The worker's verdict first, whatever the generation: nothing can loop.
 
         An expected connection inherits its master's mark: what it inherited must not speak for it.
         """
         marks = self.marks
         return (
-            f"-m mark --mark {marks.accept:#x}/{marks.accept:#x} -g {hook}-stamp",
-            f"-m mark --mark {marks.reject:#x}/{marks.reject:#x} -g {REJECT}",
+            f"-m mark ! --mark 0x0/{marks.evidence:#x} -g {hook}-verdict",
             f"{EXPECTED} -j CONNMARK --set-xmark 0x0/{marks.connection_mask:#x}",
         )
+
+    def verdict(self, hook: str) -> Chain:
+        """What the worker said."""
+        accept = self.marks.accept
+        return self.chain(f"{hook}-verdict", f"-m mark --mark {accept:#x}/{accept:#x} -g {hook}-stamp", f"-g {REJECT}")
 
     def tests(self, side: Side, paths: Iterable[Pattern], host: str, work: str) -> list[str]:
         """A current stamp of the packet's own path returns; what is left goes on to be asked about."""
@@ -153,6 +164,11 @@ class Plan:
             f"-m conntrack --ctdir REPLY -g {hook}-back",
             *original,
         )
+
+    def tell(self, hook: str) -> Chain:
+        """Stamps as a worker's verdict would, and logs, what the kernel allows by itself."""
+        rules = (log(self.steering), f"-g {hook}-stamp") if self.remembers else ()
+        return self.chain(f"{hook}-tell", *rules)
 
     def spared(self, hook: str, *sides: tuple[Side, Iterable[Pattern]]) -> Chain:
         """What was allowed on the word of a preDNAT rule is stamped only while that word holds."""

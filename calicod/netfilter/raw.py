@@ -24,13 +24,18 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     sent = (*exempt.from_host_discovery(plan.family), *exempt.untracked_failsafes(plan.steering, plan.family, "-d"))
     return (
         Chain(DROP_SPOOFED, ("-j DROP",), lasting=True),
-        plan.chain(RAW, *_enter(plan), plan.clear_marks, *_spoofed(plan)),
+        plan.chain(RAW, *_enter(plan), *_clear(plan), *_spoofed(plan)),
         plan.chain(RAW_OUT, *(f"-o {pattern.match} -g {SENT}" for pattern in plan.untracked_out)),
         plan.chain(CAME, *(_ask(plan, came) if plan.untracked_in else ())),
         plan.chain(SENT, *(_ask(plan, sent) if plan.untracked_out else ())),
         plan.chain(UNTRACK, *((plan.clear_marks, "-j CT --notrack") if plan.untracks else ())),
         plan.chain(TRACK, *((plan.clear_marks,) if plan.untracks else ())),
     )
+
+
+def _clear(plan: Plan) -> tuple[str, ...]:
+    """Where something judges in PREROUTING; what judges later has its bits cleared right before it (mangle)."""
+    return (plan.clear_marks,) if plan.untracks or plan.prednat else ()
 
 
 def _enter(plan: Plan) -> list[str]:

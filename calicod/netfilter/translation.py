@@ -227,6 +227,20 @@ def _queue(_: str, options: list[str]) -> str:
     return f"queue {'flags bypass ' if more else ''}to {numbers.replace(':', '-')}"
 
 
+def _log(_: str, options: list[str]) -> str:
+    group, size, size_bytes, threshold, packets = options
+    if (size, threshold) != ("--nflog-size", "--nflog-threshold"):
+        raise ValueError(f"{size} and {threshold} have no translation")
+    return f"log group {int(group)} snaplen {int(size_bytes)} queue-threshold {int(packets)}"
+
+
+def _log_as(name: str, options: list[str]) -> str:
+    prefix, group, *rest = options
+    if group != "--nflog-group" or not prefix.isalnum():
+        raise ValueError(f"{prefix} {group} has no translation")
+    return _log(name, rest).replace("log ", f'log prefix "{prefix}" ', 1)
+
+
 def _masked(text: str) -> tuple[int, int]:
     value, slash, mask = text.partition("/")
     return int(value, 0), int(mask, 0) if slash else ALL_BITS
@@ -298,6 +312,8 @@ TARGETS: Mapping[tuple[str, ...], Callable[[str, list[str]], str]] = MappingProx
         ("CONNMARK", "--set-xmark"): _set_mark,
         ("CT", "--notrack"): lambda _, __: "notrack",
         ("REJECT", "--reject-with"): _reject,
+        ("NFLOG", "--nflog-group"): _log,
+        ("NFLOG", "--nflog-prefix"): _log_as,
         ("NFQUEUE", "--queue-num"): _queue,
         ("NFQUEUE", "--queue-balance"): _queue,
     }

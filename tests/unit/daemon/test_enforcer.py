@@ -10,7 +10,7 @@ from calicod.errors import CalicodError
 from calicod.model.interface import Interface
 from calicod.model.marks import layout
 from calicod.model.record import Applied, Swap
-from calicod.model.steering import Denied, Steering
+from calicod.model.steering import FlowKind, Steering
 from calicod.netfilter.memory import MemoryInstaller
 from calicod.ruleset.enforcement import Enforcement, decode, encode
 from calicod.ruleset.program import RuleSet
@@ -26,7 +26,7 @@ def allowing(*ports: int) -> RuleSet:
     return ruleset(workload(), host(), policy("p", ingress=(tcp_rule(destination=entity(ports=ports)),)))
 
 
-KINDS = (Denied("eth0", "", 17, b"\n\0\0\1", b"\n\0\0\2", 53),)
+KINDS = (FlowKind("eth0", "", 17, b"\n\0\0\1", b"\n\0\0\2", 53),)
 
 
 class Kernel(MemoryInstaller):
@@ -312,8 +312,8 @@ def test_whether_a_policy_would_spare_live_flows_is_known_before(tmp_path):
 
 def test_refusals_of_the_revision_in_force_reach_the_kernel_until_the_next_policy(bench):
     bench.enforce(allowing(80))
-    assert asyncio.run(bench.enforcer.remember(1, KINDS))
-    assert bench.kernel.steering.denied == KINDS
+    assert asyncio.run(bench.enforcer.remember(1, KINDS, KINDS))
+    assert bench.kernel.steering.denied == bench.kernel.steering.allowed == KINDS
 
     bench.enforce(allowing(81))
 
@@ -321,17 +321,17 @@ def test_refusals_of_the_revision_in_force_reach_the_kernel_until_the_next_polic
 
 
 def test_refusals_of_another_revision_do_not(bench):
-    assert not asyncio.run(bench.enforcer.remember(1, KINDS))
+    assert not asyncio.run(bench.enforcer.remember(1, KINDS, KINDS))
     bench.enforce(allowing(80))
     bench.enforce(allowing(81))
 
-    assert not asyncio.run(bench.enforcer.remember(1, KINDS))
+    assert not asyncio.run(bench.enforcer.remember(1, KINDS, KINDS))
     assert bench.kernel.steering.denied == ()
 
 
 def test_an_address_that_comes_ends_them_too(bench):
     bench.enforce(allowing(80))
-    asyncio.run(bench.enforcer.remember(1, KINDS))
+    asyncio.run(bench.enforcer.remember(1, KINDS, KINDS))
 
     bench.enforce(allowing(80), MOVED)
 

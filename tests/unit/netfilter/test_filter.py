@@ -1,12 +1,14 @@
 """What the hooks of filter share."""
 
-from calicod.model.steering import Denied, Nic
+import pytest
+
+from calicod.model.steering import FlowKind, Nic
 from tests.unit.compiler.build import addr
 from tests.unit.netfilter.steered import chain, full
 
 
 def test_several_workers_share_a_range_of_queues_for_each_direction() -> None:
-    rules = chain(full(workers=3, queue_base=100), "queue")
+    rules = chain(full(workers=3, queue_base=100), "ask")
 
     assert rules[-2:] == (
         "-m conntrack --ctdir REPLY -j NFQUEUE --queue-balance 103:105",
@@ -15,21 +17,21 @@ def test_several_workers_share_a_range_of_queues_for_each_direction() -> None:
 
 
 def test_failing_open_passes_what_nobody_reads() -> None:
-    assert all(rule.endswith("--queue-bypass") for rule in chain(full(fail_open=True), "queue")[-2:])
-    assert not any("--queue-bypass" in rule for rule in chain(full(), "queue"))
+    assert all(rule.endswith("--queue-bypass") for rule in chain(full(fail_open=True), "ask")[-2:])
+    assert not any("--queue-bypass" in rule for rule in chain(full(), "ask"))
 
 
 def test_where_policy_judges_early_a_packet_without_connection_comes_up_as_such() -> None:
     told = "-m conntrack --ctstate UNTRACKED -j MARK --set-xmark 0x10000000/0x30000000"
     plain = full(nics=(Nic("eth0", 3, managed=True),), loopback_untracked=False)
 
-    assert chain(full(), "queue")[-3] == told
-    assert told not in chain(plain, "queue")
+    assert chain(full(), "ask")[-3] == told
+    assert told not in chain(plain, "ask")
 
 
 def test_what_a_flood_made_the_kernel_remember_is_refused_before_it_is_queued() -> None:
-    four = Denied("eth0", "cali1", 17, addr("192.0.2.1"), addr("10.65.0.2"), 53)
-    six = Denied("eth0", "", 6, addr("2001:db8::1"), addr("2001:db8::2"), 80)
+    four = FlowKind("eth0", "cali1", 17, addr("192.0.2.1"), addr("10.65.0.2"), 53)
+    six = FlowKind("eth0", "", 6, addr("2001:db8::1"), addr("2001:db8::2"), 80)
     given = full(denied=(four, six))
 
     assert chain(given, "denied", 4) == (
@@ -37,15 +39,61 @@ def test_what_a_flood_made_the_kernel_remember_is_refused_before_it_is_queued() 
     )
     ends, syn = "-s 2001:db8::1/128 -d 2001:db8::2/128 -i eth0", "--tcp-flags FIN,SYN,RST,ACK SYN"
     assert chain(given, "denied", 6) == (f"{ends} -p tcp -m tcp --dport 80 {syn} -j DROP",)
-    assert "-m conntrack --ctstate NEW -j calicod-denied" in chain(given, "queue")
-    assert not any("calicod-denied" in rule for rule in chain(full(), "queue"))
+    assert "-m conntrack --ctstate NEW -j calicod-denied" in chain(given, "ask")
+    assert not any("calicod-denied" in rule for rule in chain(full(), "ask"))
 
 
 def test_what_an_early_rule_has_allowed_is_not_asked_of_the_memory_of_a_flood() -> None:
-    one = Denied("eth0", "cali1", 17, addr("192.0.2.1"), addr("10.65.0.2"), 53)
+    one = FlowKind("eth0", "cali1", 17, addr("192.0.2.1"), addr("10.65.0.2"), 53)
     given = full(nics=(Nic("eth0", 3, managed=True, prednat=True),), denied=(one,))
     unspared = f"-m mark --mark 0x0/{given.marks.evidence:#x}"
 
-    assert [rule for rule in chain(given, "queue") if "calicod-denied" in rule] == [
+    assert [rule for rule in chain(given, "ask") if "calicod-denied" in rule] == [
         f"{unspared} -m conntrack --ctstate NEW -j calicod-denied"
     ]
+
+
+def test_what_the_kernel_may_allow_by_itself_is_logged_and_stamped_as_a_verdict_would() -> None:
+    four = FlowKind("eth0", "cali1", 6, addr("192.0.2.1"), addr("10.65.0.2"), 80)
+    six = FlowKind("eth1", "", 6, addr("2001:db8::1"), addr("2001:db8::2"), 80)
+    nics = (Nic("eth0", 3, managed=False), Nic("eth1", 4, managed=True))
+    given = full(nics=nics, allowed=(four, six), log_group=5200)
+    known, syn = given.marks.judged | given.marks.filter_stage, "--tcp-flags FIN,SYN,RST,ACK SYN"
+
+    new = f"-p tcp -m conntrack --ctstate NEW -m connmark --mark 0x0/{known:#x}"
+    assert chain(given, "queue")[-2:] == (f"{new} -g calicod-allowed", "-g calicod-ask")
+    assert chain(given, "allowed", 4) == (
+        f"-s 192.0.2.1/32 -d 10.65.0.2/32 -i eth0 -o cali1 -p tcp -m tcp --dport 80 {syn} -g calicod-fwd-tell",
+        "-g calicod-ask",
+    )
+    ends = "-s 2001:db8::1/128 -d 2001:db8::2/128 -i eth1"
+    assert chain(given, "allowed", 6)[0] == f"{ends} -p tcp -m tcp --dport 80 {syn} -g calicod-in-tell"
+    logged = "-j NFLOG --nflog-group 5200 --nflog-size 80 --nflog-threshold 40"
+    assert chain(given, "fwd-tell") == (logged, "-g calicod-fwd-stamp")
+    assert chain(given, "in-tell") == (logged, "-g calicod-in-stamp")
+
+
+def test_the_kernel_asks_about_all_where_it_remembers_nothing() -> None:
+    assert chain(full(log_group=5200), "queue")[-1] == "-g calicod-ask"
+    assert not any("calicod-allowed" in rule for rule in chain(full(log_group=5200), "queue"))
+    assert chain(full(), "fwd-tell") == chain(full(), "in-tell") == ()
+
+
+@pytest.mark.parametrize("lacking", ["a group", "plain stages"])
+def test_where_it_could_not_be_told_or_meets_policy_before_dnat_the_kernel_allows_nothing_by_itself(lacking) -> None:
+    one = FlowKind("eth0", "cali1", 6, addr("192.0.2.1"), addr("10.65.0.2"), 80)
+    nics = (Nic("eth0", 3, managed=True, prednat=lacking == "plain stages"),)
+    group = None if lacking == "a group" else 5200
+    given = full(nics=nics, allowed=(one,), log_group=group, wildcard_prednat=False)
+
+    assert chain(given, "allowed") == ("-g calicod-ask",)
+    assert not any("calicod-allowed" in rule for rule in chain(given, "queue"))
+
+
+def test_a_connection_that_a_failsafe_lets_pass_is_logged_once() -> None:
+    mark, mask = full().marks.failsafe()
+    once = f"-m conntrack --ctstate NEW -m connmark ! --mark {mark:#x}/{mask:#x}"
+    target = "-j NFLOG --nflog-prefix failsafe --nflog-group 7 --nflog-size 80 --nflog-threshold 40"
+
+    assert chain(full(log_group=7), "failsafe")[0] == f"{once} {target}"
+    assert len(chain(full(log_group=7), "failsafe")) == len(chain(full(), "failsafe")) + 1

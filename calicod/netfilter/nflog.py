@@ -1,0 +1,235 @@
+"""What rules of ours log (NFLOG, nfnetlink_log): the first packet of a connection that the kernel lets pass by itself.
+
+Law: any bytes give an answer; what cannot be read is counted as lost, as is each packet that the kernel had no room
+for: it numbers them. Packets come many at a time, so that telling of a connection costs less than making it. A message
+laid out like one before is read at once, to the same value as attribute by attribute (benchmarks/nflog.py).
+"""
+
+import struct
+
+import msgspec
+
+from calicod.errors import CalicodError
+from calicod.model.hook import Hook
+from calicod.model.network import V4_LENGTH
+from calicod.model.protocol import TCP, UDP
+from calicod.netfilter.netlink import (
+    ATTRIBUTE,
+    HEADER,
+    NETLINK_NETFILTER,
+    NLA_TYPE_MASK,
+    NLM_F_ACK,
+    Netlink,
+    attribute,
+    attributes,
+)
+from calicod.packet.decode import decode
+from calicod.packet.value import Packet
+
+SUBSYSTEM = 4 << 8
+PACKET, CONFIG = SUBSYSTEM, SUBSYSTEM | 1
+"""NFULNL_MSG_*."""
+COMMAND, MODE, BUFFER, FLUSH, THRESHOLD, FLAGS = 1, 2, 3, 4, 5, 6
+"""NFULA_CFG_*."""
+BIND, COPY_PACKET, NUMBERED = 1, 2, 1
+PACKET_HEADER, PAYLOAD, PREFIX, SEQUENCE = 1, 9, 10, 12
+"""NFULA_*."""
+AT_ONCE = 40
+"""Packets in one message of the kernel's."""
+SNAP_BYTES = 80
+"""Of each packet: its headers."""
+MESSAGE_BYTES = 7_600
+RECEIVE_BYTES = 1 << 16
+FLUSH_HUNDREDTHS = 2
+"""After so long the kernel gives what it has, in hundredths of a second."""
+ROOM_BYTES = 32 << 20
+FAILSAFE_PREFIX = "failsafe"
+HOOKS = {b"\1": Hook.INPUT, b"\2": Hook.FORWARD, b"\3": Hook.OUTPUT}
+"""NF_INET_*."""
+NFGEN = struct.Struct(">BBH")
+U32 = struct.Struct(">I")
+U16 = struct.Struct(">H")
+MODE_FORM = struct.Struct(">IBx")
+U32_MASK = 0xFFFFFFFF
+LEAST_BYTES = HEADER.size + NFGEN.size
+MAX_SHAPES = 16
+FIXED = b"\xff"
+
+
+class Headers(msgspec.Struct, frozen=True):
+    """TCP that is read at once: the bytes under `mask` are `value`; how `struct` reads addresses and ports."""
+
+    mask: bytes
+    value: bytes
+    form: str
+
+
+PLAIN = {
+    4: Headers(
+        b"\xff" + bytes(5) + b"\x1f\xff\0\xff" + bytes(14), b"\x45" + bytes(8) + bytes([TCP]) + bytes(14), "12x4s4sHH"
+    ),
+    6: Headers(b"\xf0" + bytes(5) + b"\xff" + bytes(37), b"\x60" + bytes(5) + bytes([TCP]) + bytes(37), "8x16s16sHH"),
+}
+"""By family: without options, or extension headers, and no later fragment."""
+
+
+Logged = tuple[Hook, bool, int, bytes, bytes, int, int]
+"""A packet that a rule of ours has logged: hook, whether a failsafe let it pass (else a memory of policy), protocol,
+source, destination, and their ports. A bare tuple: nothing costs less."""
+
+
+class Shape:
+    """Messages whose bytes under `mask` are `value`; `content` reads number, addresses and ports. Headers included."""
+
+    def __init__(self, mask: bytes, message: bytes, content: struct.Struct, hook: Hook, *, failsafe: bool) -> None:
+        self.content = content
+        self.hook = hook
+        self.failsafe = failsafe
+        self._mask = mask
+        self._value = (int.from_bytes(message) & int.from_bytes(mask)).to_bytes(len(mask))
+        self._several: dict[int, tuple[int, int]] = {}
+
+    def fits(self, data: bytes, count: int) -> bool:
+        """All of so many messages, and nothing else, are laid out so."""
+        several = self._several.get(count)
+        if several is None:
+            several = int.from_bytes(self._mask * count), int.from_bytes(self._value * count)
+            self._several[count] = several
+        return int.from_bytes(data) & several[0] == several[1]
+
+
+class LogGroup:
+    """One group's packets, for whoever holds the socket. Does not block; raises CalicodError when there is none.
+
+    `lost`: packets that were logged and never came.
+    """
+
+    def __init__(self, group: int) -> None:
+        self.group = group
+        self.lost = 0
+        self._next: int | None = None
+        self._shapes: dict[int, list[Shape]] = {}
+        self._netlink = Netlink(NETLINK_NETFILTER, buffer=ROOM_BYTES)
+        wanted = (
+            (COMMAND, bytes([BIND])),
+            (MODE, MODE_FORM.pack(SNAP_BYTES, COPY_PACKET)),
+            (BUFFER, U32.pack(MESSAGE_BYTES)),
+            (FLUSH, U32.pack(FLUSH_HUNDREDTHS)),
+            (THRESHOLD, U32.pack(AT_ONCE)),
+            (FLAGS, U16.pack(NUMBERED)),
+        )
+        body = NFGEN.pack(0, 0, group) + b"".join(attribute(kind, value) for kind, value in wanted)
+        try:
+            for _ in self._netlink.request(CONFIG, body, NLM_F_ACK):
+                pass
+            self._netlink.socket.settimeout(None)
+        except OSError as error:
+            self.close()
+            raise CalicodError(
+                "K019",
+                f"the kernel gives no log group {group}: {error}",
+                hint="load nfnetlink_log (`modprobe`), and let no other program (ulogd) use that group",
+                exit_code=4,
+            ) from error
+
+    def fileno(self) -> int:
+        """For an event loop's `add_reader`."""
+        return self._netlink.fileno()
+
+    def close(self) -> None:
+        """Gives the group back, unless another process holds it too."""
+        self._netlink.close()
+
+    def read(self) -> list[Logged]:
+        """What has come."""
+        found: list[Logged] = []
+        while (data := self._netlink.receive(RECEIVE_BYTES)) is not None:
+            self.parse(data, found)
+        return found
+
+    def parse(self, data: bytes, found: list[Logged]) -> None:
+        """Adds the packets of one datagram. Most hold packets of one rule only, whose messages are alike."""
+        if len(data) < LEAST_BYTES:
+            return
+        stride = (HEADER.unpack_from(data)[0] + 3) & ~3
+        count = len(data) // max(stride, LEAST_BYTES)
+        alike = data[: count * stride]
+        if count == 0 or not self._at_once(alike, stride, count, found):
+            self._one_by_one(data, found)
+        elif len(data) - len(alike) > LEAST_BYTES:  # more than the message that ends a series
+            self._one_by_one(data[len(alike) :], found)
+
+    def _at_once(self, data: bytes, stride: int, count: int, found: list[Logged]) -> bool:
+        for shape in self._shapes.get(stride, ()):
+            if shape.fits(data, count):
+                hook, failsafe = shape.hook, shape.failsafe
+                for sequence, src, dst, sport, dport in shape.content.iter_unpack(data):
+                    if sequence != self._next:
+                        self._missed(sequence)
+                    self._next = sequence + 1 & U32_MASK
+                    found.append((hook, failsafe, TCP, src, dst, sport, dport))
+                return True
+        return False
+
+    def _one_by_one(self, data: bytes, found: list[Logged]) -> None:
+        offset, end = 0, len(data)
+        while offset + LEAST_BYTES <= end:
+            length, kind = HEADER.unpack_from(data, offset)[:2]
+            stride = (length + 3) & ~3
+            if length < LEAST_BYTES or offset + stride > end:
+                return
+            message = data[offset : offset + stride]
+            if kind == PACKET and not self._at_once(message, stride, 1, found):
+                self._slowly(message, length, found)
+            offset += stride
+
+    def _missed(self, sequence: int) -> None:
+        if self._next is not None:
+            self.lost += sequence - self._next & U32_MASK
+
+    def _slowly(self, message: bytes, length: int, found: list[Logged]) -> None:
+        """Attribute by attribute; learns the layout."""
+        parts = attributes(message[LEAST_BYTES:length])
+        packet, hook = decode(parts.get(PAYLOAD, b"")), HOOKS.get(parts.get(PACKET_HEADER, b"\0\0\0")[2:3])
+        number = parts.get(SEQUENCE, b"")
+        if len(number) == U32.size:
+            (sequence,) = U32.unpack(number)
+            self._missed(sequence)
+            self._next = sequence + 1 & U32_MASK
+        if not isinstance(packet, Packet) or hook is None or packet.protocol not in {TCP, UDP}:
+            self.lost += 1
+            return
+        failsafe = parts.get(PREFIX, b"").rstrip(b"\0") == FAILSAFE_PREFIX.encode()
+        found.append((hook, failsafe, packet.protocol, packet.src, packet.dst, packet.sport, packet.dport))
+        known = self._shapes.setdefault(len(message), [])
+        learned = learn(message, length, 4 if len(packet.src) == V4_LENGTH else 6, hook, failsafe=failsafe)
+        if learned is not None and len(known) < MAX_SHAPES and len(self._shapes) <= MAX_SHAPES:
+            known.append(learned)
+
+
+def learn(message: bytes, length: int, family: int, hook: Hook, *, failsafe: bool) -> Shape | None:
+    """The layout of a message: every header fixed, of its content what says whose it is; None: it is no plain TCP.
+
+    The sequence number and port id of netlink's own header are not fixed.
+    """
+    mask, form = FIXED * 8 + bytes(8) + FIXED * NFGEN.size, f">{LEAST_BYTES}x"
+    places, offset = list[int](), LEAST_BYTES
+    while offset + ATTRIBUTE.size <= length:
+        size, kind = ATTRIBUTE.unpack_from(message, offset)
+        content, padding, kind = size - ATTRIBUTE.size, -size % 4, kind & NLA_TYPE_MASK
+        told = FIXED * content if kind in {PACKET_HEADER, PREFIX} else bytes(max(content, 0))
+        if kind == PAYLOAD:
+            plain = PLAIN[family]
+            told = plain.mask + bytes(content - len(plain.mask))
+            payload = message[offset + ATTRIBUTE.size : offset + ATTRIBUTE.size + len(plain.mask)]
+            if int.from_bytes(payload) & int.from_bytes(plain.mask) != int.from_bytes(plain.value):
+                return None
+            form += f"4x{plain.form}{content - len(plain.mask) + padding}x"
+        else:
+            form += f"4xI{padding}x" if kind == SEQUENCE else f"{size + padding}x"
+        places += [kind] if kind in {SEQUENCE, PAYLOAD} else []
+        mask += FIXED * ATTRIBUTE.size + told + bytes(padding)
+        offset += size + padding
+    if len(mask) != len(message) or places != [SEQUENCE, PAYLOAD]:
+        return None
+    return Shape(mask, message, struct.Struct(form), hook, failsafe=failsafe)
