@@ -30,7 +30,7 @@ from calicod.daemon.guard import Guard
 from calicod.daemon.health import Facts, Health
 from calicod.daemon.keeper import Channels
 from calicod.daemon.kernel import our_queues
-from calicod.daemon.kernelmemory import NOTE_FILE, KernelMemory, save
+from calicod.daemon.kernelmemory import NOTE_FILE, KernelMemory, noted, save
 from calicod.daemon.notify import ALIVE, READY, STOPPING, notify, watchdog_seconds
 from calicod.daemon.patrol import Patrol
 from calicod.daemon.recall import recall
@@ -295,7 +295,7 @@ class Supervisor:
         """Whether more waits."""
         events = self.connections.read(EVENTS_AT_ONCE)
         self.reporter.connections(events, self.connections.overruns, judging=judging)
-        return len(events) == EVENTS_AT_ONCE
+        return len(events) >= EVENTS_AT_ONCE
 
     def _batch(self, batch: Batch) -> None:
         """The kernel told the ends of earlier connections before these were judged: they are here already."""

@@ -117,13 +117,11 @@ class Events:
         return self._netlink.fileno()
 
     def read(self, limit: int = 1000) -> list[ConntrackEvent]:
-        """What has come, `limit` datagrams at most (one event each): the caller has other things to do too."""
+        """What has come, about `limit` datagrams at most (one event each): the caller has other things to do too."""
         events: list[ConntrackEvent] = []
-        for _ in range(limit):
-            data = self._netlink.receive()
-            if data is None:
-                break
-            events += parse(data, self._shapes.read)
+        while len(events) < limit and (received := self._netlink.receive_many()):
+            for data in received:
+                events += parse(data, self._shapes.read)
         return events
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from calicod.errors import CalicodError
+from calicod.netfilter.many import Mailbox
 
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
@@ -61,6 +62,7 @@ class Netlink:
         self.buffer = self._enlarge(buffer)
         self.overruns = 0
         self._sequence = 0
+        self._mailbox: Mailbox | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +93,18 @@ class Netlink:
                 return self.socket.recv(size, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return None
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self.overruns += 1
+
+    def receive_many(self) -> list[bytes]:
+        """Some datagrams, as many `receive`; none: nothing waits."""
+        if self._mailbox is None:
+            self._mailbox = Mailbox(self.socket)
+        while True:
+            try:
+                return self._mailbox.receive()
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
