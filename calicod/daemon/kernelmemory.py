@@ -102,10 +102,7 @@ class Refused:
 
 
 class KernelMemory:
-    """One per supervisor. `tell` gets counts of refused packets; `know` what the kernel is about to allow by itself.
-
-    `refuses`: refusals are remembered, since this kernel's are counted.
-    """
+    """One per supervisor. `tell` gets counts of refused packets; `know` what the kernel is about to allow by itself."""
 
     def __init__(
         self,
@@ -118,7 +115,6 @@ class KernelMemory:
         self._remember = remember
         self._tell = tell
         self._know = know
-        self.refuses = True
         self._able = False
         self._revision = 0
         self._lost = 0
@@ -160,7 +156,7 @@ class KernelMemory:
         if counted is not None:
             self._count(counted)
         self.denied = {kind: refused for kind, refused in self.denied.items() if refused.idle < IDLE_LOOKS}
-        if self.refuses and self._refusals.total() >= FLOOD:
+        if self._refusals.total() >= FLOOD:
             for kind, sample in self._refusals.take(OFTEN, LIMIT):
                 if len(self.denied) < LIMIT:
                     self.denied.setdefault(kind, Refused(sample))

@@ -252,7 +252,6 @@ class Supervisor:
             )
         self.reporter.seed(conntrack.dump())
         self.guard.begin()
-        self.memory.refuses = self.guard.denied is not None
         if self._replaced:
             self.reporter.know(noted(self.settings.run_directory / NOTE_FILE))
         if self._replaced and self.enforcer.enforcement is not None:

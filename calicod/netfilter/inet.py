@@ -48,12 +48,17 @@ class InetChain(msgspec.Struct, frozen=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A chain as nft shows it: each rule as JSON without its handle and counts; the comments; the packets counted."""
+    """A chain as nft shows it: each rule as JSON without its handle and counts; its comment; the packets it counted."""
 
     base: Base | None = None
     rules: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
-    packets: int = 0
+    counts: tuple[int, ...] = ()
+
+    @property
+    def packets(self) -> int:
+        """What all rules counted."""
+        return sum(self.counts)
 
 
 class InetTable(msgspec.Struct, frozen=True):
@@ -144,7 +149,7 @@ def read(text: str) -> InetTable:
 
 def _shown(found: Base | None, rules: Iterable[tuple[str, str, int]]) -> Shown:
     listed = tuple(rules)
-    return Shown(found, tuple(r[0] for r in listed), tuple(r[1] for r in listed), sum(r[2] for r in listed))
+    return Shown(found, tuple(r[0] for r in listed), tuple(r[1] for r in listed), tuple(r[2] for r in listed))
 
 
 def _base(chain: Mapping[str, Any]) -> Base | None:

@@ -18,7 +18,7 @@ class Installed(msgspec.Struct, frozen=True):
     `generation`: read from the kernel's own rules, None when there are none of ours. `missing`: what is not as it was
     installed, in words; `intact`: nothing is. `drops`: packets that kernel rules dropped, by reason; the counters begin
     again at 0 when another program removed those rules. `denied`: packets by what `Steering.denied` refused, since it
-    was installed; None: this installer does not count them.
+    was installed; None: nothing of ours was found.
     """
 
     generation: int | None

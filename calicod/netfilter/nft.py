@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterable, Mapping
 
 from calicod.errors import CalicodError
-from calicod.model.steering import Steering
+from calicod.model.steering import FlowKind, Steering
 from calicod.netfilter import program
 from calicod.netfilter.chains import JUMPS
-from calicod.netfilter.filter import ABOUT, GENERATION_WORD
+from calicod.netfilter.filter import ABOUT, DENIED, GENERATION_WORD, of_family
 from calicod.netfilter.inet import FAMILIES, NAME, InetChain, InetTable, Shown, chains, entrances, read, script
 from calicod.netfilter.installer import Installed, Installer
 from calicod.netfilter.plan import DROPS
@@ -35,6 +35,7 @@ class NftInstaller:
         self._others = tuple(others)
         self._wanted: tuple[InetChain, ...] = ()
         self._seen = InetTable()
+        self._denied: tuple[FlowKind, ...] = ()
         self._lock = threading.Lock()
 
     def install(self, steering: Steering) -> None:
@@ -47,6 +48,7 @@ class NftInstaller:
                 seen = self._show() or InetTable()
                 _confirm(wanted, seen)
                 self._wanted, self._seen = wanted, seen
+            self._denied = steering.denied
             for other in self._others:
                 other.remove()
             self._others = ()
@@ -63,7 +65,8 @@ class NftInstaller:
         if any(generation != first for generation in rest):
             missing += (f"the generations are {', '.join(f'{g} ({name})' for name, g in generations.items())}",)
         drops = {reason: _packets(shown, *where) for reason, where in DROPS.items()}
-        return Installed(first, not missing, missing, drops)
+        denied = {kind: n for number in FAMILIES for kind, n in _denials(shown, self._denied, number)}
+        return Installed(first, not missing, missing, drops, denied)
 
     def script(self, steering: Steering) -> Mapping[str, str]:
         """For nft itself."""
@@ -134,3 +137,10 @@ def _generation(shown: InetTable, family: int) -> int | None:
 def _packets(shown: InetTable, table: str, chain: str) -> int:
     names = (chain_name(chain, table, family) for family in FAMILIES)
     return sum(shown.chains[name].packets for name in names if name in shown.chains)
+
+
+def _denials(shown: InetTable, denied: tuple[FlowKind, ...], family: int) -> Iterable[tuple[FlowKind, int]]:
+    """What each rule of the chain has counted: they are in the order in which they were installed."""
+    counts = shown.chains.get(chain_name(DENIED, "filter", family), Shown()).counts
+    kinds = of_family(denied, family)
+    return zip(kinds, counts, strict=True) if len(counts) == len(kinds) else ()

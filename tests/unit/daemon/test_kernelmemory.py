@@ -362,16 +362,6 @@ def test_at_the_end_the_kernel_is_to_ask_again_and_goes_on_refusing():
     assert bench.given[1:] == [(3, (kind(),), ())]
 
 
-def test_where_refusals_are_not_counted_connections_are_allowed_all_the_same():
-    bench = Bench()
-    bench.memory.refuses = False
-    bench.flood(syn(), packet())
-
-    bench.look()
-
-    assert bench.given == [(3, (), (tcp_kind(),))]
-
-
 def test_kinds_that_are_allowed_are_bounded():
     bench = Bench()
     bench.flood(*(syn(port) for port in range(BUSY_LIMIT + 9)), times=BUSY)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from calicod.errors import CalicodError
+from calicod.model.steering import FlowKind
 from calicod.netfilter.chains import JUMPS
 from calicod.netfilter.inet import Base, entrances
 from calicod.netfilter.nft import NftInstaller
@@ -43,6 +44,19 @@ def test_rules_of_a_former_run_are_intact_when_they_are_all_there(tmp_path: Path
     installed = installer(tmp_path, table((4, 4))).inspect()
 
     assert (installed.generation, installed.intact, installed.missing) == (4, True, ())
+
+
+def test_what_it_refuses_by_itself_is_counted_rule_by_rule(tmp_path: Path) -> None:
+    kinds = tuple(FlowKind("eth0", "", 17, bytes([192, 0, 2, 1]), bytes([192, 0, 2, n]), 53) for n in (2, 3))
+    nft = installer(tmp_path, table((1, 1)))
+    nft._denied = kinds
+    shown = json.loads(table((1, 1)))
+    shown["nftables"].append({"chain": {"name": "ipv4-filter-denied"}})
+    counted = ({"chain": "ipv4-filter-denied", "expr": [{"counter": {"packets": n, "bytes": 9}}]} for n in (7, 8))
+    shown["nftables"] += [{"rule": rule} for rule in counted]
+    (tmp_path / "shown").write_text(json.dumps(shown))
+
+    assert nft.inspect().denied == dict(zip(kinds, (7, 8), strict=True))
 
 
 def test_families_of_different_generations_are_not_intact(tmp_path: Path) -> None:
