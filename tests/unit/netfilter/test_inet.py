@@ -144,8 +144,8 @@ def test_what_nft_shows_is_read_without_handles_and_counts() -> None:
     assert read(text) == InetTable(
         flags=("dormant",),
         chains={
-            "in": Shown(Base("input", -1, "filter", "drop"), ('[{"return":null}]',), ("generation 3",)),
-            "drop": Shown(None, (COUNTED_DROP,), ("",), packets=7),
+            "in": Shown(Base("input", -1, "filter", "drop"), ('[{"return":null}]',), ("generation 3",), (0,)),
+            "drop": Shown(None, (COUNTED_DROP,), ("",), counts=(7,)),
         },
     )
 
