@@ -64,6 +64,7 @@ EVENTS_AT_ONCE = 1000
 SOURCES_SECONDS = 2.0
 """How long new flows wait at the start until policy is read; then the last good one judges them (design 9)."""
 TICK_SECONDS = 1.0
+UNLOGGED = "the kernel takes no rules that log (xt_NFLOG, nft_log): it allows nothing by itself"
 CHANGE_SECONDS = 10.0
 """How long the end waits for a change that is under way."""
 
@@ -83,7 +84,9 @@ class Supervisor:
         self.orphaned = False
         self.changes = Changes()
         self.installer = installer or choose(settings.steering, settings.marks)
-        self.notices = [*notices, *self.installer.notices]
+        self.log_group = channels.log_group if self.installer.logs else None
+        unlogged = () if self.installer.logs else (UNLOGGED,)
+        self.notices = [*notices, *self.installer.notices, *unlogged]
         self.cautions: tuple[str, ...] = ()
         self.unprotected: tuple[str, ...] = ()
         self.sources = Sources(settings.policy_paths, settings.node_name, settings.state_directory)
@@ -107,7 +110,7 @@ class Supervisor:
             clear_generation=self._clear_generation,
             answers=settings.rejects or settings.cut_with_reset,
             keep=settings.keeps,
-            log_group=None if channels.log_group is None else channels.log_group.group,
+            log_group=None if self.log_group is None else self.log_group.group,
             meet=self.beginning.meet,
             recall=self._recall,
         )
@@ -115,7 +118,6 @@ class Supervisor:
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
         plain = Steering(generation=1, queue_base=settings.queue_base, workers=settings.workers, marks=settings.marks)
         self.patrol = Patrol(self.guard, self.enforcer, plain, self.reporter.emit)
-        self.log_group = channels.log_group
         self.connections = conntrack.Events(
             began=settings.marks.failsafe() if self.log_group is None else None, ends_only=self.log_group is not None
         )

@@ -39,6 +39,10 @@ class Installer(Protocol):
     def notices(self) -> tuple[str, ...]:
         """What an operator should know: a family that is not judged because this host does not have it."""
 
+    @property
+    def logs(self) -> bool:
+        """Whether the kernel takes rules that log (`Steering.log_group`)."""
+
     def install(self, steering: Steering) -> None:
         """Brings this Steering into force in place of any other. Raises CalicodError."""
 

@@ -31,9 +31,15 @@ class IptablesInstaller:
     """
 
     def __init__(
-        self, families: Iterable[Family], others: Iterable[Installer] = (), notices: Iterable[str] = ()
+        self,
+        families: Iterable[Family],
+        others: Iterable[Installer] = (),
+        notices: Iterable[str] = (),
+        *,
+        logs: bool = True,
     ) -> None:
         self.families = tuple(families)
+        self.logs = logs
         self.name = f"iptables-{self.families[0].variant}"
         self.notices = tuple(notices)
         self._others = tuple(others)

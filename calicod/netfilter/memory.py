@@ -15,6 +15,7 @@ class MemoryInstaller:
 
     name = "memory"
     notices: tuple[str, ...] = ()
+    logs = True
 
     def __init__(self) -> None:
         self.installed: list[Steering] = []

@@ -29,8 +29,11 @@ class NftInstaller:
 
     name = SETTING
 
-    def __init__(self, nft: str, others: Iterable[Installer] = (), notices: Iterable[str] = ()) -> None:
+    def __init__(
+        self, nft: str, others: Iterable[Installer] = (), notices: Iterable[str] = (), *, logs: bool = True
+    ) -> None:
         self.nft = nft
+        self.logs = logs
         self.notices = tuple(notices)
         self._others = tuple(others)
         self._wanted: tuple[InetChain, ...] = ()

@@ -45,12 +45,14 @@ def choose(setting: str, marks: MarkLayout | None = None) -> Installer:
     refused: CalicodError | None = None
     for way in preferred(wanted):
         try:
-            failures[way.name] = way.trial(marks or layout())
+            logs = not way.trial(marks or layout(), logs=True)
+            failures[way.name] = "" if logs else way.trial(marks or layout())
         except CalicodError as refusal:
             refused = refused or refusal
         else:
             if not failures[way.name]:
-                return way.installer([other.remover() for other in found.values() if other is not way and other.ours])
+                others = [other.remover() for other in found.values() if other is not way and other.ours]
+                return way.installer(others, logs=logs)
     if refused is not None:
         raise refused
     raise CalicodError(

@@ -29,6 +29,8 @@ FEATURES = (
     "-p tcp -m tcp --dport 22 -j REJECT --reject-with tcp-reset",
 )
 """A rule for every match and target that the chains use; a kernel that lacks one refuses it."""
+LOG_FEATURES = ("-j NFLOG --nflog-prefix trial --nflog-group 0 --nflog-size 80 --nflog-threshold 2",)
+"""What calicod does without where a kernel lacks it."""
 V6_FEATURES = ("-p ipv6-icmp -m icmp6 --icmpv6-type 133 -m hl --hl-eq 255 -j RETURN",)
 RAW_FEATURES = ("-m rpfilter --invert -j DROP",)
 COMPATIBLE = frozenset(
@@ -72,10 +74,13 @@ class IptablesWay:
         chains = [chain for saved in self.saved.values() for table in saved.values() for chain in table.values()]
         return any(chain.rules or chain.policy == "DROP" for chain in chains)
 
-    def trial(self, marks: MarkLayout) -> str:
-        """Puts one rule of each kind into a chain to which nothing jumps, and takes it away; why it failed, or ""."""
+    def trial(self, marks: MarkLayout, *, logs: bool = False) -> str:
+        """Puts one rule of each kind into a chain to which nothing jumps, and takes it away; why it failed, or "".
+
+        `logs`: also those that log.
+        """
         for programs in _usable(self)[0]:
-            features = FEATURES + (V6_FEATURES if programs.number == IPV6 else ())
+            features = FEATURES + (V6_FEATURES if programs.number == IPV6 else ()) + (LOG_FEATURES if logs else ())
             text = _transaction("raw", RAW_FEATURES) + _transaction("filter", features)
             failure = program.attempt(programs, text.format(packet=marks.packet_mask, connection=marks.connection_mask))
             kernel = _answer(programs)
@@ -86,10 +91,10 @@ class IptablesWay:
                 return f"{programs}: {failure}"
         return ""
 
-    def installer(self, others: Iterable[Installer] = ()) -> Installer:
+    def installer(self, others: Iterable[Installer] = (), *, logs: bool = True) -> Installer:
         """Of the families that are to be steered; `others` have rules of ours that are to go. Raises CalicodError."""
         families, notices = _usable(self)
-        return IptablesInstaller(families, others, notices)
+        return IptablesInstaller(families, others, notices, logs=logs)
 
     def remover(self) -> Installer:
         """For every family of which there are programs."""
@@ -115,14 +120,18 @@ class NftWay:
         """Whether anybody has a table there. Those of iptables' nft variant are not native."""
         return bool(self.tables - COMPATIBLE)
 
-    def trial(self, marks: MarkLayout) -> str:
-        """Has the kernel check a whole table of ours under another name, and keep nothing; why it failed, or ""."""
-        steering = Steering(generation=1, marks=marks, **EVERYTHING)  # type: ignore[arg-type]  # a table of arguments
+    def trial(self, marks: MarkLayout, *, logs: bool = False) -> str:
+        """Has the kernel check a whole table of ours under another name, and keep nothing; why it failed, or "".
+
+        `logs`: with rules that log.
+        """
+        group = 0 if logs else None
+        steering = Steering(generation=1, marks=marks, log_group=group, **EVERYTHING)  # type: ignore[arg-type]  # a table of arguments
         return program.refusal(self.program, script(chains(steering), None, TRIAL), check=True)
 
-    def installer(self, others: Iterable[Installer] = ()) -> Installer:
+    def installer(self, others: Iterable[Installer] = (), *, logs: bool = True) -> Installer:
         """Of both families at once; `others` have rules of ours that are to go."""
-        return NftInstaller(self.program, others)
+        return NftInstaller(self.program, others, logs=logs)
 
     def remover(self) -> Installer:
         """Of the one table."""
