@@ -52,3 +52,17 @@ def test_ours_come_before_others_and_iptables_before_nft(tmp_path: Path, legacy:
 
 def test_auto_knows_every_way() -> None:
     assert set(SETTINGS["auto"]) == SETTINGS.keys() - {"auto"}
+
+
+@pytest.mark.parametrize(
+    ("restore", "logs"),
+    [("cat >/dev/null", True), ("! grep -q NFLOG || { echo 'no target NFLOG' >&2; exit 2; }", False)],
+)
+def test_a_kernel_without_rules_that_log_is_steered_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restore: str, logs: bool
+) -> None:
+    families = tuple(family(tmp_path, number, restore=restore) for number in (4, 6))
+    found = IptablesWay("nft", families)
+    monkeypatch.setattr(probe, "ways", lambda: {found.name: found})
+
+    assert probe.choose("auto").logs is logs
