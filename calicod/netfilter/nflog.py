@@ -52,25 +52,44 @@ U16 = struct.Struct(">H")
 MODE_FORM = struct.Struct(">IBx")
 U32_MASK = 0xFFFFFFFF
 LEAST_BYTES = HEADER.size + NFGEN.size
-MAX_SHAPES = 16
+MAX_SHAPES, MAX_LENGTHS = 16, 64
+"""Learned: of messages of one length, and how many lengths."""
 FIXED = b"\xff"
 
 
 class Headers(msgspec.Struct, frozen=True):
-    """TCP that is read at once: the bytes under `mask` are `value`; how `struct` reads addresses and ports."""
+    """TCP that is read at once: the bytes under `mask` are `value`; how `struct` reads addresses and ports.
+
+    Under `fixed` they are as in the message it was learned from: how long the packet says it is decides what is read.
+    """
 
     mask: bytes
     value: bytes
+    fixed: bytes
     form: str
+
+    def fit(self, payload: bytes) -> bool:
+        """It is such a packet."""
+        head = payload[: len(self.mask)]
+        same = int.from_bytes(head) & int.from_bytes(self.mask) == int.from_bytes(self.value)
+        return same and len(head) == len(self.mask)
 
 
 PLAIN = {
     4: Headers(
-        b"\xff" + bytes(5) + b"\x1f\xff\0\xff" + bytes(14), b"\x45" + bytes(8) + bytes([TCP]) + bytes(14), "12x4s4sHH"
+        b"\xff" + bytes(5) + b"\x3f\xff\0\xff" + bytes(14),
+        b"\x45" + bytes(8) + bytes([TCP]) + bytes(14),
+        b"\xff\0\xff\xff\0\0\x3f\xff\0\xff" + bytes(14),
+        "12x4s4sHH",
     ),
-    6: Headers(b"\xf0" + bytes(5) + b"\xff" + bytes(37), b"\x60" + bytes(5) + bytes([TCP]) + bytes(37), "8x16s16sHH"),
+    6: Headers(
+        b"\xf0" + bytes(5) + b"\xff" + bytes(37),
+        b"\x60" + bytes(5) + bytes([TCP]) + bytes(37),
+        b"\xf0\0\0\0" + b"\xff" * 3 + bytes(37),
+        "8x16s16sHH",
+    ),
 }
-"""By family: without options, or extension headers, and no later fragment."""
+"""By family: without options, or extension headers, and no fragment."""
 
 
 Logged = tuple[Hook, bool, int, bytes, bytes, int, int]
@@ -98,54 +117,22 @@ class Shape:
         return int.from_bytes(data) & several[0] == several[1]
 
 
-class LogGroup:
-    """One group's packets, for whoever holds the socket. Does not block; raises CalicodError when there is none.
+class Reader:
+    """Datagrams of one group, in order. `lost`: packets that were logged and are not in them, or cannot be read.
 
-    `lost`: packets that were logged and never came.
+    `lengths`: of so many different lengths of messages it learns layouts; 0: it reads all attribute by attribute.
     """
 
-    def __init__(self, group: int) -> None:
-        self.group = group
+    def __init__(self, lengths: int = MAX_LENGTHS) -> None:
         self.lost = 0
+        self._lengths = lengths
         self._next: int | None = None
         self._shapes: dict[int, list[Shape]] = {}
-        self._netlink = Netlink(NETLINK_NETFILTER, buffer=ROOM_BYTES)
-        wanted = (
-            (COMMAND, bytes([BIND])),
-            (MODE, MODE_FORM.pack(SNAP_BYTES, COPY_PACKET)),
-            (BUFFER, U32.pack(MESSAGE_BYTES)),
-            (FLUSH, U32.pack(FLUSH_HUNDREDTHS)),
-            (THRESHOLD, U32.pack(AT_ONCE)),
-            (FLAGS, U16.pack(NUMBERED)),
-        )
-        body = NFGEN.pack(0, 0, group) + b"".join(attribute(kind, value) for kind, value in wanted)
-        try:
-            for _ in self._netlink.request(CONFIG, body, NLM_F_ACK):
-                pass
-            self._netlink.socket.settimeout(None)
-        except OSError as error:
-            self.close()
-            raise CalicodError(
-                "K019",
-                f"the kernel gives no log group {group}: {error}",
-                hint="load nfnetlink_log (`modprobe`), and let no other program (ulogd) use that group",
-                exit_code=4,
-            ) from error
 
-    def fileno(self) -> int:
-        """For an event loop's `add_reader`."""
-        return self._netlink.fileno()
-
-    def close(self) -> None:
-        """Gives the group back, unless another process holds it too."""
-        self._netlink.close()
-
-    def read(self) -> list[Logged]:
-        """What has come."""
-        found: list[Logged] = []
-        while (data := self._netlink.receive(RECEIVE_BYTES)) is not None:
-            self.parse(data, found)
-        return found
+    @property
+    def learned(self) -> int:
+        """Layouts."""
+        return sum(map(len, self._shapes.values()))
 
     def parse(self, data: bytes, found: list[Logged]) -> None:
         """Adds the packets of one datagram. Most hold packets of one rule only, whose messages are alike."""
@@ -156,7 +143,7 @@ class LogGroup:
         alike = data[: count * stride]
         if count == 0 or not self._at_once(alike, stride, count, found):
             self._one_by_one(data, found)
-        elif len(data) - len(alike) > LEAST_BYTES:  # more than the message that ends a series
+        elif len(data) > len(alike):  # the message that ends a series, or more
             self._one_by_one(data[len(alike) :], found)
 
     def _at_once(self, data: bytes, stride: int, count: int, found: list[Logged]) -> bool:
@@ -196,15 +183,66 @@ class LogGroup:
             (sequence,) = U32.unpack(number)
             self._missed(sequence)
             self._next = sequence + 1 & U32_MASK
-        if not isinstance(packet, Packet) or hook is None or packet.protocol not in {TCP, UDP}:
+        if not isinstance(packet, Packet) or hook is None or packet.protocol not in {TCP, UDP} or packet.fragment:
             self.lost += 1
             return
         failsafe = parts.get(PREFIX, b"").rstrip(b"\0") == FAILSAFE_PREFIX.encode()
         found.append((hook, failsafe, packet.protocol, packet.src, packet.dst, packet.sport, packet.dport))
-        known = self._shapes.setdefault(len(message), [])
         learned = learn(message, length, 4 if len(packet.src) == V4_LENGTH else 6, hook, failsafe=failsafe)
-        if learned is not None and len(known) < MAX_SHAPES and len(self._shapes) <= MAX_SHAPES:
-            known.append(learned)
+        if learned is not None and (len(message) in self._shapes or len(self._shapes) < self._lengths):
+            known = self._shapes.setdefault(len(message), [])
+            if len(known) < MAX_SHAPES:
+                known.append(learned)
+
+
+class LogGroup:
+    """One group's packets, for whoever holds the socket. Does not block; raises CalicodError when there is none."""
+
+    def __init__(self, group: int) -> None:
+        self.group = group
+        self._reader = Reader()
+        self._netlink = Netlink(NETLINK_NETFILTER, buffer=ROOM_BYTES)
+        wanted = (
+            (COMMAND, bytes([BIND])),
+            (MODE, MODE_FORM.pack(SNAP_BYTES, COPY_PACKET)),
+            (BUFFER, U32.pack(MESSAGE_BYTES)),
+            (FLUSH, U32.pack(FLUSH_HUNDREDTHS)),
+            (THRESHOLD, U32.pack(AT_ONCE)),
+            (FLAGS, U16.pack(NUMBERED)),
+        )
+        body = NFGEN.pack(0, 0, group) + b"".join(attribute(kind, value) for kind, value in wanted)
+        try:
+            for _ in self._netlink.request(CONFIG, body, NLM_F_ACK):
+                pass
+            self._netlink.socket.settimeout(None)
+        except OSError as error:
+            self.close()
+            raise CalicodError(
+                "K019",
+                f"the kernel gives no log group {group}: {error}",
+                hint="load nfnetlink_log (`modprobe`), and let no other program (ulogd) use that group",
+                exit_code=4,
+            ) from error
+
+    @property
+    def lost(self) -> int:
+        """Packets that were logged and never came."""
+        return self._reader.lost
+
+    def fileno(self) -> int:
+        """For an event loop's `add_reader`."""
+        return self._netlink.fileno()
+
+    def close(self) -> None:
+        """Gives the group back, unless another process holds it too."""
+        self._netlink.close()
+
+    def read(self) -> list[Logged]:
+        """What has come."""
+        found: list[Logged] = []
+        while (data := self._netlink.receive(RECEIVE_BYTES)) is not None:
+            self._reader.parse(data, found)
+        return found
 
 
 def learn(message: bytes, length: int, family: int, hook: Hook, *, failsafe: bool) -> Shape | None:
@@ -217,18 +255,22 @@ def learn(message: bytes, length: int, family: int, hook: Hook, *, failsafe: boo
     while offset + ATTRIBUTE.size <= length:
         size, kind = ATTRIBUTE.unpack_from(message, offset)
         content, padding, kind = size - ATTRIBUTE.size, -size % 4, kind & NLA_TYPE_MASK
-        told = FIXED * content if kind in {PACKET_HEADER, PREFIX} else bytes(max(content, 0))
+        if content < 0 or offset + size > length:
+            return None
+        told, read = (FIXED if kind in {PACKET_HEADER, PREFIX} else b"\0") * content, f"{content}x"
         if kind == PAYLOAD:
             plain = PLAIN[family]
-            told = plain.mask + bytes(content - len(plain.mask))
-            payload = message[offset + ATTRIBUTE.size : offset + ATTRIBUTE.size + len(plain.mask)]
-            if int.from_bytes(payload) & int.from_bytes(plain.mask) != int.from_bytes(plain.value):
+            if not plain.fit(message[offset + ATTRIBUTE.size : offset + size]):
                 return None
-            form += f"4x{plain.form}{content - len(plain.mask) + padding}x"
-        else:
-            form += f"4xI{padding}x" if kind == SEQUENCE else f"{size + padding}x"
+            rest = content - len(plain.mask)
+            told, read = plain.fixed + bytes(rest), f"{plain.form}{rest}x"
+        elif kind == SEQUENCE:
+            if content != U32.size:
+                return None
+            read = "I"
         places += [kind] if kind in {SEQUENCE, PAYLOAD} else []
         mask += FIXED * ATTRIBUTE.size + told + bytes(padding)
+        form += f"{ATTRIBUTE.size}x{read}{padding}x"
         offset += size + padding
     if len(mask) != len(message) or places != [SEQUENCE, PAYLOAD]:
         return None
