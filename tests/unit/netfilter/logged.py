@@ -1,4 +1,4 @@
-"""Messages of nfnetlink_log, laid out as the kernel does (Linux 6.8, of the loopback interface)."""
+"""Messages of nfnetlink_log, laid out as the kernel does (Linux 6.18, of the loopback interface)."""
 
 import struct
 

@@ -1,0 +1,113 @@
+"""A log group of a real kernel: one reader at a time, packets many at once, and what it has no room for is counted."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from calicod.daemon.main import logging
+from calicod.errors import CalicodError
+from calicod.model.hook import Hook
+from calicod.netfilter import nflog
+from calicod.netfilter.netlink import SO_RCVBUFFORCE
+from calicod.netfilter.nflog import AT_ONCE, SNAP_BYTES, Logged, LogGroup
+from tests.netns.world import inside, run, world
+
+pytestmark = pytest.mark.netns
+GROUP = 5200
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+AF = {4: socket.AF_INET, 6: socket.AF_INET6}
+PROGRAMS = {4: "iptables-legacy", 6: "ip6tables-legacy"}
+PATIENCE = 5.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def apart() -> Iterator[None]:
+    """A namespace whose rules log what comes through its loopback interface: TCP plainly, UDP as a failsafe's."""
+    with world("cd-", ["log"]) as made, inside(made.namespaces[0]):
+        run("ip", "link", "set", "lo", "up")
+        shape = ("--nflog-group", str(GROUP), "--nflog-size", str(SNAP_BYTES), "--nflog-threshold", str(AT_ONCE))
+        for program in PROGRAMS.values():
+            run(program, "-A", "INPUT", "-p", "tcp", "--syn", "-j", "NFLOG", *shape)
+            run(program, "-A", "INPUT", "-p", "udp", "-j", "NFLOG", "--nflog-prefix", "failsafe", *shape)
+        yield
+
+
+@pytest.fixture
+def group() -> Iterator[LogGroup]:
+    with closing(LogGroup(GROUP)) as made:
+        yield made
+
+
+def read(group: LogGroup, count: int) -> list[Logged]:
+    """So many packets, or what has come in time."""
+    found, deadline = group.read(), time.monotonic() + PATIENCE
+    while len(found) < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+        found += group.read()
+    return found
+
+
+def datagrams(family: int, count: int, size: int = 5) -> int:
+    """Through the loopback interface, to port 53; their source port."""
+    with socket.socket(AF[family], socket.SOCK_DGRAM) as sender:
+        for _ in range(count):
+            sender.sendto(bytes(size), (LOOPBACK[family], 53))
+        port: int = sender.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_what_rules_log_is_told(group: LogGroup, family: int) -> None:
+    here, ports = socket.inet_pton(AF[family], LOOPBACK[family]), []
+    for _ in range(3 * AT_ONCE):
+        with socket.socket(AF[family], socket.SOCK_STREAM) as client:
+            client.bind((LOOPBACK[family], 0))
+            ports.append(client.getsockname()[1])
+            assert client.connect_ex((LOOPBACK[family], 99)) != 0
+    sport = datagrams(family, 1)
+
+    found = read(group, 3 * AT_ONCE + 1)
+
+    assert found[:-1] == [(Hook.INPUT, False, 6, here, here, port, 99) for port in ports]
+    assert found[-1] == (Hook.INPUT, True, 17, here, here, sport, 53)
+    assert group.lost == 0
+    assert group.read() == []
+
+
+def test_a_group_has_one_reader(group: LogGroup) -> None:
+    with pytest.raises(CalicodError, match=f"no log group {GROUP}") as raised:
+        LogGroup(GROUP)
+    assert (raised.value.code, raised.value.exit_code) == ("K019", 4)
+
+    lacking, (notice,) = logging(GROUP)
+    assert lacking is None
+    assert notice.startswith("K019")
+    assert notice.endswith("the kernel allows nothing by itself")
+
+    group.close()
+    made, notices = logging(GROUP)
+    assert made is not None
+    made.close()
+    assert notices == ()
+
+
+def test_what_the_kernel_has_no_room_for_is_counted(group: LogGroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    group.close()
+    monkeypatch.setattr(nflog, "ROOM_BYTES", 1 << 14)
+    with closing(LogGroup(GROUP)) as small:
+        datagrams(4, 1)
+        assert len(read(small, 1)) == 1
+        many = 4_000
+        datagrams(4, many)
+        found = read(small, 1)
+        time.sleep(0.1)
+        found += small.read()
+        assert 0 < len(found) < many
+        small._netlink.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
+        datagrams(4, 1)
+        found += read(small, 1)
+
+        assert small.lost == many + 1 - len(found)
