@@ -19,7 +19,7 @@ def ports(protocol: int, sport: int, dport: int, size: int) -> bytes:
     return struct.pack(">HH", sport, dport) + (bytes(8) + b"\xa0\x02" if protocol == TCP else b"") + bytes(size)
 
 
-def packet(  # noqa: PLR0913  what tests vary
+def packet(
     family: int = 4,
     protocol: int = TCP,
     sport: int = 40000,
@@ -30,7 +30,7 @@ def packet(  # noqa: PLR0913  what tests vary
     bits: int = 0,
     extensions: bytes = b"",
 ) -> bytes:
-    """From its IP header on. `options` of IPv4, `bits` of its fragments, `extensions` of IPv6: a chain to `protocol`."""
+    """From its IP header on. `options` and `bits` (fragments) of IPv4, `extensions` of IPv6: a chain to `protocol`."""
     content = ports(protocol, sport, dport, size)
     src, dst = CLIENT[family], SERVER[family]
     if family == 4:
@@ -52,7 +52,7 @@ def fragment_header(protocol: int, bits: int) -> bytes:
     return hop_by_hop(44) + struct.pack(">BBHI", protocol, 0, bits, 9)
 
 
-def message(  # noqa: PLR0913  what tests vary
+def message(
     number: int,
     raw: bytes,
     *,
