@@ -39,11 +39,14 @@ class Closings:
             if self._ours(flow.mark) and flow.start_ns:
                 self._history.begin(hash(ends(flow)), flow.start_ns // NANOSECONDS, None)
 
-    def line(self, event: ConntrackEvent, now_ns: int) -> bytes | None:
-        """The line that tells of this, if there is something to tell."""
+    def line(self, event: ConntrackEvent, now_ns: int, *, late: bool = False) -> bytes | None:
+        """The line that tells of this, if there is something to tell.
+
+        `late`: this end's beginning was told just now, so what is remembered of its ends is not a newer connection.
+        """
         flow = event.flow
         if not event.new:
-            return self._closed(flow, now_ns)
+            return self._closed(flow, now_ns, late=late)
         if flow.mark & self._stamped or flow.mark & self._id_mask != self._failsafe:
             return None
         template = self.failsafe_template(*whose(flow))
@@ -55,7 +58,7 @@ class Closings:
     def _ours(self, mark: int) -> bool:
         return bool(mark & self._stamped) or mark & self._id_mask == self._failsafe
 
-    def _closed(self, flow: Flow, now_ns: int) -> bytes | None:
+    def _closed(self, flow: Flow, now_ns: int, *, late: bool) -> bytes | None:
         identity = ends(flow)
         key = hash(identity)
         start = self._history.start(key)
@@ -63,7 +66,7 @@ class Closings:
             return None
         began = flow.start_ns // NANOSECONDS
         template = None
-        if start is not None and not self._newer(start, flow):
+        if start is not None and (late or not self._newer(start, flow)):
             start, template = self._history.end(key)
         else:
             start = UNKNOWN

@@ -114,7 +114,8 @@ class EventLog:
             elif (line := self._closings.line(event, now_ns)) is not None:
                 self._out.append(line)
         self._begin(logged, now_ns)
-        self._out += self.connections(hasty, now_ns)
+        lines = (self._closings.line(event, now_ns, late=True) for event in hasty)
+        self._out += [line for line in lines if line is not None]
         return self._take()
 
     def records(self, batch: Batch, ends: deque[ConntrackEvent] = NO_ENDS, now_ns: int = 0) -> list[bytes]:

@@ -1,5 +1,6 @@
 """The fast way to an event line gives the very bytes of the plain one; what is folded adds up."""
 
+from collections import deque
 from ipaddress import ip_network
 
 import msgspec
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from calicod.daemon.closings import figures
 from calicod.daemon.directory import Directory
-from calicod.daemon.lines import Lines, Moment
+from calicod.daemon.events import Known
+from calicod.daemon.lines import OPEN_END, Lines, Moment
 from calicod.daemon.templates import Route, build
 from calicod.model.decision import Decision, EndpointReference, Pending, PolicyReference
 from calicod.model.event import (
@@ -26,10 +28,11 @@ from calicod.model.hook import Hook
 from calicod.model.moment import timestamp
 from calicod.model.network import Network, format_address
 from calicod.model.protocol import protocol_name
+from calicod.model.record import Batch
 from calicod.model.verdict import Reason, Verdict
 from calicod.netfilter.flow import Flow, FlowTuple
 from calicod.ruleset.program import KnownNetwork
-from tests.unit.daemon.telling import T0, Teller, deny, packet, rule
+from tests.unit.daemon.telling import SECOND, T0, Teller, deny, packet, rule
 
 WORDS = st.sampled_from(["", "a", "b", "web", "kns.default", "zwölf", 'x"}\n{"', "\\", "\x00\x1b", "\u2028", "\x7f"])
 TEXTS = WORDS | st.text(max_size=8)
@@ -41,6 +44,7 @@ ADDRESSES = st.one_of(
     st.just(b""),
 )
 NUMBERS = st.just(-1) | st.integers(0, 65535)
+FOUR = ("src", "dst", "sport", "dport")
 KINDS = st.just(-1) | st.integers(0, 255)
 
 
@@ -187,6 +191,41 @@ def test_the_fast_line_is_the_very_bytes_of_the_plain_event(decision, route, mom
     for logged, fast in zip(decision.logged, template.logged, strict=True):
         line = lines.line("rule.logged", seen, tail=fast.tail, more=f',"suppressed":{count}')
         assert line == encode(plain(RuleLogged, *described, policy=logged, suppressed=count))
+
+
+@given(DECISIONS, ROUTES, MOMENTS, st.lists(OWNERS, max_size=6))
+def test_a_line_of_many_alike_is_the_very_bytes_of_one(decision, route, moment, owners):
+    directory = Directory(owners)
+    template, (src, dst, sport, dport) = build(1, decision, route, directory), (moment[name] for name in FOUR)
+    lines, given = Lines('n"1\\', directory), (template, moment["time_ns"], moment["revision"], src, dst)
+
+    form = lines.form("connection.allowed", *given, dport)
+
+    for port, flow_id in ((abs(sport), "0123456789abcdef"), (0, "0" * 16)):
+        line = lines.write("connection.allowed", *given, port, dport, flow_id)
+        assert f"{form.before}{port}{form.between}{flow_id}{OPEN_END}".encode() == line
+
+
+ENDS = ADDRESSES.filter(bool)
+BEGUN = st.fixed_dictionaries(
+    {"src": ENDS, "dst": ENDS, "sport": st.integers(0, 65535), "dport": st.integers(0, 65535)}
+)
+
+
+@given(DECISIONS, BEGUN, st.sampled_from(Hook), st.integers(0, 1 << 40), st.lists(OWNERS, max_size=6), MOMENTS)
+def test_what_the_kernel_let_pass_is_told_in_the_very_bytes_of_what_a_worker_judged(
+    decision, ends, hook, revision, owners, moment
+):
+    decision = msgspec.structs.replace(decision, verdict=Verdict.ACCEPT, logged=())
+    path = {"hook": hook, "in_interface": "eth0", "out_interface": "caliw1"}
+    first = msgspec.structs.replace(packet(decision), **path, **ends, time_ns=SECOND + moment["time_ns"])
+    judged, begun = Teller(*owners).log, Teller(*owners).log
+    begun.know([Known(msgspec.structs.replace(first, sport=1, time_ns=0), revision)])
+
+    told = begun.begun([(hook, False, first.protocol, *ends.values())], deque(), first.time_ns)
+
+    assert told == judged.records(Batch(0, revision, (first,)))
+    assert begun.hits() == judged.hits()
 
 
 COUNTERS = st.just(-1) | st.integers(0, (1 << 63) - 1)

@@ -1,6 +1,7 @@
 """Decisions, records and conntrack's flows in few words, and an event log that answers in values."""
 
 import socket
+from collections import deque
 from collections.abc import Iterable
 
 import msgspec
@@ -16,6 +17,7 @@ from calicod.model.network import parse_network
 from calicod.model.record import Batch, Record
 from calicod.model.verdict import Reason, Verdict
 from calicod.netfilter.flow import ConntrackEvent, Flow, FlowTuple
+from calicod.netfilter.nflog import Logged
 from calicod.ruleset.program import KnownNetwork, RuleSet
 
 NODE = "n1"
@@ -61,6 +63,12 @@ def packet(decision: Decision, at: float = 0.0, **fields: object) -> Record:
     return Record(**{"time_ns": T0 + int(at * SECOND), "decision": encoded(decision), **path, **flow, **given})
 
 
+def syn(*, failsafe: bool = False, **fields: object) -> Logged:
+    """The packet of `packet`, as a rule has logged it."""
+    r = packet(allow(), **fields)
+    return r.hook, failsafe, r.protocol, r.src, r.dst, r.sport, r.dport
+
+
 def ping(decision: Decision, at: float = 0.0, *, icmp_id: int = 7, **fields: object) -> Record:
     """An echo request."""
     flow = {"protocol": ICMP, "sport": -1, "dport": -1, "icmp_type": 8, "icmp_code": 0, "icmp_id": icmp_id}
@@ -104,6 +112,11 @@ class Teller:
     def ended(self, *flows: Flow, at: float = 0.0) -> list[Event]:
         events = [ConntrackEvent(False, each) for each in flows]
         return values(self.log.connections(events, T0 + int(at * SECOND)))
+
+    def logged(self, *packets: Logged, at: float = 0.0, ends: Iterable[Flow] = ()) -> list[Event]:
+        """The kernel let them pass by itself; `ends`: what conntrack has told meanwhile."""
+        waiting = deque(ConntrackEvent(False, each) for each in ends)
+        return values(self.log.begun(packets, waiting, T0 + int(at * SECOND)))
 
     def tick(self, at: float) -> list[Event]:
         return values(self.log.tick(T0 + int(at * SECOND)))
