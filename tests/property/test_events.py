@@ -44,6 +44,7 @@ ADDRESSES = st.one_of(
     st.just(b""),
 )
 NUMBERS = st.just(-1) | st.integers(0, 65535)
+LOGGING = st.sampled_from([Hook.INPUT, Hook.FORWARD, Hook.OUTPUT])
 FOUR = ("src", "dst", "sport", "dport")
 KINDS = st.just(-1) | st.integers(0, 255)
 
@@ -212,7 +213,7 @@ BEGUN = st.fixed_dictionaries(
 )
 
 
-@given(DECISIONS, BEGUN, st.sampled_from(Hook), st.integers(0, 1 << 40), st.lists(OWNERS, max_size=6), MOMENTS)
+@given(DECISIONS, BEGUN, LOGGING, st.integers(0, 1 << 40), st.lists(OWNERS, max_size=6), MOMENTS)
 def test_what_the_kernel_let_pass_is_told_in_the_very_bytes_of_what_a_worker_judged(
     decision, ends, hook, revision, owners, moment
 ):
@@ -222,7 +223,7 @@ def test_what_the_kernel_let_pass_is_told_in_the_very_bytes_of_what_a_worker_jud
     judged, begun = Teller(*owners).log, Teller(*owners).log
     begun.know([Known(msgspec.structs.replace(first, sport=1, time_ns=0), revision)])
 
-    told = begun.begun([(hook, False, first.protocol, *ends.values())], deque(), first.time_ns)
+    told = begun.begun([(hook, False, first.protocol, *(ends[name] for name in FOUR))], deque(), first.time_ns)
 
     assert told == judged.records(Batch(0, revision, (first,)))
     assert begun.hits() == judged.hits()
