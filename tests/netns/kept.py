@@ -22,6 +22,7 @@ from calicod.daemon.worker import Seat
 from calicod.errors import CalicodError
 from calicod.model.marks import layout
 from calicod.model.record import Applied, Ready, Report, Swap, WorkerDied
+from calicod.netfilter.nflog import LogGroup
 from tests.netns.world import inside
 
 PATIENCE = 5.0
@@ -43,14 +44,23 @@ def fail(code: int) -> None:
 
 
 class Kept:
-    """A running keeper. `tell` orders the supervisor; `heard` is all that it and the others said."""
+    """A running keeper; `logs`: with a log group. `tell` orders the supervisor; `heard`: all that it and others said."""
 
-    def __init__(self, namespace: str, directory: Path, run_worker: Callable[[Seat], None], **changes: object) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        directory: Path,
+        run_worker: Callable[[Seat], None],
+        *,
+        logs: bool = False,
+        **changes: object,
+    ) -> None:
         self.heard: list[Told] = []
         self.directory = directory
         self._test, self._ordered = pair()
         numbers = {"queue_base": 5200, "queue_length": 256, "workers": 1}
         self.layout = Layout(run_directory=directory, marks=MARKS, **(numbers | changes))
+        self.logs = logs
         self.inherited = descriptors(os.getpid())
         self.pid = os.fork()
         if not self.pid:
@@ -60,7 +70,8 @@ class Kept:
         code = 99
         try:
             with inside(namespace):
-                code = Keeper(self.layout, self._supervise, run_worker, lambda: self._say("prepared")).run()
+                group = LogGroup(self.layout.queue_base) if self.logs else None
+                code = Keeper(self.layout, self._supervise, run_worker, lambda: self._say("prepared"), group).run()
                 os._exit(code)
         finally:
             os._exit(code)
@@ -193,10 +204,15 @@ class Kept:
 
 @contextmanager
 def kept(
-    namespace: str, directory: Path, run_worker: Callable[[Seat], None] = worker.run, **changes: object
+    namespace: str,
+    directory: Path,
+    run_worker: Callable[[Seat], None] = worker.run,
+    *,
+    logs: bool = False,
+    **changes: object,
 ) -> Iterator[Kept]:
     """A keeper that is gone at the end."""
-    made = Kept(namespace, directory, run_worker, **changes)
+    made = Kept(namespace, directory, run_worker, logs=logs, **changes)
     try:
         made.supervisor()
         yield made

@@ -86,6 +86,20 @@ def test_only_connections_of_one_mark_are_told_when_they_begin_and_all_when_they
     assert [event.new for event in none] == [False] * 3
 
 
+def test_where_only_ends_are_asked_for_only_they_are_told(here: World, family: int) -> None:
+    events = conntrack.Events(ends_only=True)
+    try:
+        datagrams(here, family, range(5000, 5003))
+        begun = events.read()
+        run("conntrack", "-F")
+        told = [event for event in events.read() if event.flow.original.protocol == 17]
+    finally:
+        events.close()
+
+    assert begun == []
+    assert sorted((event.new, event.flow.original.dport) for event in told) == [(False, n) for n in range(5000, 5003)]
+
+
 def test_a_connection_is_told_when_it_begins_and_when_it_ends(here: World, family: int) -> None:
     events = conntrack.Events()
     try:

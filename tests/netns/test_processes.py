@@ -27,6 +27,7 @@ from calicod.model.record import Applied, Batch, Counters, Hung, SupervisorDied,
 from calicod.model.steering import Nic, Steering
 from calicod.model.verdict import Verdict
 from calicod.netfilter import probe
+from calicod.netfilter.nflog import LogGroup
 from calicod.ruleset.enforcement import Enforcement, encode
 from tests.netns.kept import MARKS, alive, children, descriptors, freeze, is_netlink, kept
 from tests.netns.world import World, inside, run, world
@@ -480,6 +481,21 @@ def test_a_child_holds_its_own_queues_and_channels_and_nothing_of_the_others(tmp
     assert [sum(netlink for netlink, _ in links) for links in held] == [2, 2, 0]
     every = [link for links in held for _, link in links]
     assert len(set(every)) == len(every), "two processes share a descriptor"
+
+
+def test_the_log_group_is_the_keepers_and_each_supervisors_and_no_workers(node, tmp_path):
+    with kept(NODE, tmp_path, logs=True) as keeper, inside(NODE):
+        keeper.wait(lambda: len(keeper.workers()) == 1)
+        first = keeper.supervisor()
+        os.kill(first, signal.SIGKILL)
+        keeper.hear("began", 2)
+        pids = (keeper.pid, *keeper.workers(), keeper.supervisor())
+        held = [{link for netlink, link in held_by(pid, keeper.inherited) if netlink} for pid in pids]
+
+        assert [len(links) for links in held] == [3, 2, 1]
+        assert held[2] <= held[0] - held[1]
+        with pytest.raises(CalicodError, match="K019"):
+            LogGroup(QUEUE)
 
 
 def held_by(pid: int, inherited: dict[int, str]) -> list[tuple[bool, str]]:

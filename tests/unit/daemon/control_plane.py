@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from calicod.daemon.supervisor import Supervisor
 from calicod.eventlog.file import FileSettings
 from calicod.model.record import Applied, Swap
 from calicod.netfilter.memory import MemoryInstaller
+from calicod.netfilter.nflog import Logged, LogGroup
 from tests.netns.world import inside, world
 
 PATIENCE = 10.0
@@ -36,17 +38,58 @@ def namespace() -> Iterator[None]:
         yield
 
 
-class ControlPlane:
-    """One supervisor; `silent` workers do not answer, `refuse` is what they answer instead."""
+class Logs(LogGroup):
+    """A log group without a kernel: `come` says what it gives next."""
 
-    def __init__(self, folder: Path, *, installer: MemoryInstaller | None = None, failure_mode: str = "closed") -> None:
+    def __init__(self) -> None:
+        self.group = 5200
+        self.missed = 0
+        self._ours, self._theirs = socket.socketpair()
+        self._waiting: list[Logged] = []
+
+    @property
+    def lost(self) -> int:
+        return self.missed
+
+    def come(self, *logged: Logged, quietly: bool = False) -> None:
+        """Packets; `quietly`: nobody is woken."""
+        self._waiting += logged
+        if not quietly:
+            self._ours.send(b"!")
+
+    def fileno(self) -> int:
+        return self._theirs.fileno()
+
+    def read(self) -> list[Logged]:
+        with suppress(BlockingIOError):
+            self._theirs.recv(1000, socket.MSG_DONTWAIT)
+        found, self._waiting = self._waiting, []
+        return found
+
+    def close(self) -> None:
+        self._ours.close()
+        self._theirs.close()
+
+
+class ControlPlane:
+    """One supervisor; `logs`: with a log group. `silent` workers do not answer, `refuse`: what they answer instead."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        installer: MemoryInstaller | None = None,
+        failure_mode: str = "closed",
+        logs: bool = False,
+    ) -> None:
         self.folder = folder
         for name in ("p", "run", "state"):
             (folder / name).mkdir(exist_ok=True)
         self.installer = installer or MemoryInstaller()
         self.worker, theirs = worker_pair()
         self.keeper, control = keeper_pair()
-        self.channels = Channels((theirs,), control)
+        self.logged = Logs() if logs else None
+        self.channels = Channels((theirs,), control, self.logged)
         self.settings = Settings(
             node_name="n1",
             policy_paths=(folder / "p",),

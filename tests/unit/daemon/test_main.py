@@ -1,8 +1,9 @@
 import msgspec
 import pytest
 
+from calicod.daemon import main
 from calicod.daemon.keeper import Layout
-from calicod.daemon.main import layout_of, run
+from calicod.daemon.main import layout_of, logging, run
 from calicod.daemon.settings import parse_settings
 from calicod.errors import CalicodError, PolicyError
 
@@ -50,3 +51,19 @@ def test_a_configuration_that_is_not_there_is_refused(tmp_path):
         run(tmp_path / "absent.yaml")
 
     assert (caught.value.code, caught.value.exit_code) == ("C001", 1)
+
+
+def test_without_a_log_group_the_daemon_runs_and_says_why_it_does_more_work(monkeypatch):
+    def refused(group: int) -> None:
+        raise CalicodError("K019", f"the kernel gives no log group {group}: EPERM", hint="", exit_code=4)
+
+    monkeypatch.setattr(main, "LogGroup", refused)
+
+    notice = "K019 the kernel gives no log group 6000: EPERM: the kernel allows nothing by itself"
+    assert logging(6000) == (None, (notice,))
+
+
+def test_with_one_nothing_is_said(monkeypatch):
+    monkeypatch.setattr(main, "LogGroup", lambda group: ("group", group))
+
+    assert logging(6000) == (("group", 6000), ())

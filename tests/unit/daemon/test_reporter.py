@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from calicod.daemon import reporter as module
+from calicod.daemon.events import Known
 from calicod.daemon.reporter import Follower, Reporter
 from calicod.daemon.settings import Settings
 from calicod.eventlog.file import FileSettings
@@ -14,7 +15,7 @@ from calicod.model.event import DaemonRecovered, DaemonStarted, EventsLost, deco
 from calicod.model.record import Batch
 from calicod.netfilter.flow import ConntrackEvent
 from calicod.ruleset.program import RuleSet
-from tests.unit.daemon.telling import SECOND, T0, allow, deny, flow, names, packet, values
+from tests.unit.daemon.telling import SECOND, T0, allow, deny, flow, names, packet, syn, values
 
 PATIENCE = 5.0
 EVENT = DaemonRecovered()
@@ -116,8 +117,7 @@ def test_reopening_follows_the_name_of_the_file(reporter, path):
 
 
 def test_summaries_come_with_the_tick_and_with_the_end(reporter, path, clock):
-    syn = packet(deny())
-    reporter.batch(Batch(0, 1, (syn, packet(deny(), 1))))
+    reporter.batch(Batch(0, 1, (packet(deny()), packet(deny(), 1))))
     clock.at = 61
     reporter.tick()
     reporter.batch(Batch(0, 1, (packet(deny(), 70), packet(deny(), 71), packet(deny(), 72))))
@@ -173,6 +173,18 @@ def test_when_too_many_ends_wait_they_are_told(reporter, clock, monkeypatch):
         reporter.connections([ConntrackEvent(False, flow(-1, 0.001))], 0)
 
     assert names(values(reporter.recent())) == ["connection.allowed"] + ["connection.closed"] * 3
+
+
+def test_the_end_of_what_the_kernel_let_pass_is_told_after_it_and_that_of_an_earlier_one_before(reporter, clock):
+    reporter.know([Known(packet(allow()), 1)])
+    reporter.begun([syn()], 0)
+    clock.at = 0.5
+    reporter.connections([ConntrackEvent(False, flow(*times)) for times in ((0, 0.2), (0.3, 0.4))], 0, judging=True)
+    reporter.begun([syn()], 0)
+
+    told = values(reporter.recent())
+    assert names(told) == ["connection.allowed", "connection.closed"] * 2
+    assert reporter.hits == {("NetworkPolicy", "production", "web"): (2, 0, 0)}
 
 
 # What is lost
@@ -233,6 +245,17 @@ def test_what_was_lost_before_it_was_an_event_is_told_and_counted(reporter, cloc
 
     told = [(event.where, event.count) for event in values(reporter.recent())]
     assert told == [("worker", 3), ("conntrack", 2)]
+    assert reporter.lost == 5
+
+
+def test_what_the_kernel_could_not_tell_of_what_it_let_pass_is_told_and_counted(reporter, clock):
+    reporter.begun([], 3)
+    reporter.begun([], 3)
+    reporter.begun([syn()], 5)
+    reporter.tick()
+
+    lost = values(reporter.recent())[-1]
+    assert (lost.where, lost.count, lost.reason) == ("log-group", 5, "the kernel's buffer was full")
     assert reporter.lost == 5
 
 

@@ -20,6 +20,7 @@ from calicod.model.record import Ready, SupervisorDied, Swap, WorkerDied
 from calicod.model.steering import Steering
 from calicod.netfilter.memory import MemoryInstaller
 from tests.unit.daemon.control_plane import POLICY, ControlPlane, namespace
+from tests.unit.daemon.telling import syn
 
 pytestmark = pytest.mark.netns
 
@@ -193,6 +194,38 @@ def test_a_successor_tells_of_the_death_before_it_and_does_not_begin_anew(plane)
     assert [event["how"] for event in plane.events("daemon.supervisor-died")] == ["killed by SIGKILL"]
     assert plane.events("daemon.started") == []
     assert ["K015" in reason for reason in reasons] == [True]
+
+
+def test_what_the_kernel_lets_pass_by_itself_is_read_and_told_and_what_waits_at_the_end_too(tmp_path):
+    plane = ControlPlane(tmp_path, logs=True)
+    plane.write()
+    found = {}
+
+    async def begin() -> None:
+        async with plane.running():
+            await plane.healthy()
+            found["steered"] = plane.supervisor.enforcer.steering.log_group
+            plane.logged.missed = 3
+            plane.logged.come(syn(), syn(failsafe=True, sport=2))
+            await plane.until(lambda: plane.events("connection.allowed"))
+            await plane.until(lambda: plane.events("events.lost"))
+            plane.logged.come(syn(sport=3), quietly=True)
+
+    asyncio.run(begin())
+
+    assert found["steered"] == 5200
+    told = [(event["src_port"], event["reason"]) for event in plane.events("connection.allowed")]
+    assert told == [(40001, told[0][1]), (2, "failsafe"), (3, told[0][1])]
+    assert [(event["where"], event["count"]) for event in plane.events("events.lost")] == [("log-group", 3)]
+
+
+def test_without_a_log_group_nothing_is_logged(plane):
+    async def begin() -> int | None:
+        async with plane.running():
+            await plane.healthy()
+            return plane.supervisor.enforcer.steering.log_group
+
+    assert asyncio.run(begin()) is None
 
 
 def test_a_successor_tells_no_endpoint_up_that_its_predecessor_told(plane, tmp_path):
