@@ -44,7 +44,7 @@ def fail(code: int) -> None:
 
 
 class Kept:
-    """A running keeper; `logs`: with a log group. `tell` orders the supervisor; `heard`: all that it and others said."""
+    """A running keeper; `logs`: with a log group. `tell` orders the supervisor; `heard`: all that was said."""
 
     def __init__(
         self,

@@ -358,6 +358,7 @@ def test_a_daemon_that_lives_gives_a_sign(plane):
     async def change() -> None:
         async with plane.running():
             await plane.healthy()
+            await plane.until(note.exists)  # it is saved only then
             os.utime(note, (1, 1))
             await plane.until(lambda: note.stat().st_mtime > 1)
 
