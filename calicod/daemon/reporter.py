@@ -131,7 +131,8 @@ class Reporter:
             self._elsewhere += missed
             self._log.lost("log-group", missed, "the kernel's buffer was full")
         if logged:
-            self._write(self._log.begun(logged, self._ends, self._clock()))
+            now = self._batch_ns = self._clock()
+            self._write(self._log.begun(logged, self._ends, now))
 
     def batch(self, batch: Batch) -> None:
         """What one worker judged. Ends come between the decisions where they belong: ports are used again at once."""

@@ -63,6 +63,8 @@ EVENTS_AT_ONCE = 1000
 """Of conntrack, before others have their turn."""
 SOURCES_SECONDS = 2.0
 """How long new flows wait at the start until policy is read; then the last good one judges them (design 9)."""
+ENDS_AT_ONCE = 20
+"""So many times as many, of those that were there before what the kernel let pass by itself."""
 TICK_SECONDS = 1.0
 UNLOGGED = "the kernel takes no rules that log (xt_NFLOG, nft_log): it allows nothing by itself"
 CHANGE_SECONDS = 10.0
@@ -288,7 +290,11 @@ class Supervisor:
         """What the kernel let pass by itself; the ends of what was before it are here when it is told."""
         if self.log_group is not None:
             logged = self.log_group.read()
-            self._connections_changed()
+            for worker in range(len(self.workers.channels)):
+                self.workers.take(worker)
+            for _ in range(ENDS_AT_ONCE):
+                if not self._read_connections(judging=True):
+                    break
             self.reporter.begun(logged, self.log_group.lost)
         return False
 

@@ -187,6 +187,18 @@ def test_the_end_of_what_the_kernel_let_pass_is_told_after_it_and_that_of_an_ear
     assert reporter.hits == {("NetworkPolicy", "production", "web"): (2, 0, 0)}
 
 
+def test_an_end_waits_for_the_telling_of_what_the_kernel_let_pass_by_itself(reporter, clock):
+    reporter.begun([syn(sport=2)], 0)
+    clock.at = 0.01
+    reporter.connections([ConntrackEvent(False, flow(0, 0.005))], 0)
+    clock.at = 0.02
+    reporter.begun([syn()], 0)
+
+    *_, allowed, closed = told = values(reporter.recent())
+    assert names(told) == ["connection.allowed", "connection.allowed", "connection.closed"]
+    assert (closed.src_port, closed.flow_id) == (40001, allowed.flow_id)
+
+
 # What is lost
 
 

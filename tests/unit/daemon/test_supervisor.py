@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -18,9 +19,10 @@ from calicod.datastore.files import Text
 from calicod.errors import CalicodError
 from calicod.model.record import Ready, SupervisorDied, Swap, WorkerDied
 from calicod.model.steering import Steering
+from calicod.netfilter.flow import ConntrackEvent
 from calicod.netfilter.memory import MemoryInstaller
 from tests.unit.daemon.control_plane import POLICY, ControlPlane, namespace
-from tests.unit.daemon.telling import syn
+from tests.unit.daemon.telling import STAMPED, flow, syn
 
 pytestmark = pytest.mark.netns
 
@@ -217,6 +219,29 @@ def test_what_the_kernel_lets_pass_by_itself_is_read_and_told_and_what_waits_at_
     told = [(event["src_port"], event["reason"]) for event in plane.events("connection.allowed")]
     assert told == [(40001, told[0][1]), (2, "failsafe"), (3, told[0][1])]
     assert [(event["where"], event["count"]) for event in plane.events("events.lost")] == [("log-group", 3)]
+
+
+def test_what_the_kernel_let_pass_and_has_ended_already_is_told_in_this_order(tmp_path, monkeypatch):
+    plane = ControlPlane(tmp_path, logs=True)
+    plane.write()
+    events = [[ConntrackEvent(False, flow(0, 0.01, mark=STAMPED))]]
+    monkeypatch.setattr(module, "EVENTS_AT_ONCE", 1)
+
+    async def begin() -> None:
+        async with plane.running():
+            await plane.healthy()
+            plane.supervisor.connections.read = lambda _: events.pop() if events else []
+            plane.logged.come(syn())
+            await plane.until(lambda: plane.events("connection.allowed"))
+
+    asyncio.run(begin())
+
+    (allowed,), (closed,) = plane.events("connection.allowed"), plane.events("connection.closed")
+    assert closed["flow_id"] == allowed["flow_id"]
+    assert [e["event"] for e in map(json.loads, plane.supervisor.reporter.recent()) if "flow_id" in e] == [
+        "connection.allowed",
+        "connection.closed",
+    ]
 
 
 def test_without_a_log_group_nothing_is_logged(plane):
