@@ -9,12 +9,12 @@ from functools import partial
 from msgspec.structs import replace
 
 from calicod.model.marks import TO_WORKLOAD_ID
-from calicod.netfilter import exempt
+from calicod.netfilter import exempt, kinds
 from calicod.netfilter.pattern import Pattern
 from calicod.netfilter.plan import QUEUE, Plan
-from calicod.netfilter.table import PREFIX, Chain
+from calicod.netfilter.table import Chain
 
-IN = f"{PREFIX}in"
+IN = kinds.INPUT
 
 
 def chains(plan: Plan) -> tuple[Chain, ...]:
@@ -35,9 +35,10 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
             *discovery,
             *plan.invalid(),
             *exempt.to_host_failsafes(plan.steering, plan.family),
+            *kinds.ask(plan, IN),
             f"-g {QUEUE}",
         ),
-        plan.chain(work, *exempt.workload_discovery(plan.family), f"-g {QUEUE}"),
+        plan.chain(work, *exempt.workload_discovery(plan.family), *kinds.ask(plan, IN), f"-g {QUEUE}"),
         plan.verdict(IN),
         plan.stamp(IN, plan.stamps(Pattern.incoming, plan.local)),
         plan.tell(IN),

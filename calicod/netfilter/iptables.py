@@ -13,8 +13,9 @@ from calicod.errors import CalicodError
 from calicod.model.steering import FlowKind, Steering
 from calicod.netfilter import program
 from calicod.netfilter.chains import JUMPS, tables
-from calicod.netfilter.filter import ABOUT, DENIED, GENERATION_WORD, of_family
+from calicod.netfilter.filter import ABOUT, DENIED, GENERATION_WORD
 from calicod.netfilter.installer import Installed, Installer
+from calicod.netfilter.kinds import of_family
 from calicod.netfilter.plan import DROPS
 from calicod.netfilter.program import Family
 from calicod.netfilter.table import Saved, Table, erase, fill, is_first, ours, words_of

@@ -61,13 +61,20 @@ def test_what_the_kernel_may_allow_by_itself_is_logged_and_stamped_as_a_verdict_
     known, syn = given.marks.judged | given.marks.filter_stage, "--tcp-flags FIN,SYN,RST,ACK SYN"
 
     new = f"-p tcp -m conntrack --ctstate NEW -m connmark --mark 0x0/{known:#x}"
-    assert chain(given, "queue")[-2:] == (f"{new} -g calicod-allowed", "-g calicod-ask")
+    assert chain(given, "queue", 4)[-2:] == (f"{new} -g calicod-allowed", "-g calicod-ask")
+    assert chain(given, "queue", 6)[-1:] == chain(given, "allowed", 6) == ("-g calicod-ask",)
     assert chain(given, "allowed", 4) == (
         f"-s 192.0.2.1/32 -d 10.65.0.2/32 -i eth0 -o cali1 -p tcp -m tcp --dport 80 {syn} -g calicod-fwd-tell",
         "-g calicod-ask",
     )
     ends = "-s 2001:db8::1/128 -d 2001:db8::2/128 -i eth1"
-    assert chain(given, "allowed", 6)[0] == f"{ends} -p tcp -m tcp --dport 80 {syn} -g calicod-in-tell"
+    assert chain(given, "in-allowed", 6) == (
+        f"{ends} -p tcp -m tcp --dport 80 {syn} -g calicod-in-tell",
+        "-g calicod-queue",
+    )
+    for name in ("in-host", "in-work"):
+        assert chain(given, name, 6)[-2:] == (f"{new} -g calicod-in-allowed", "-g calicod-queue")
+        assert "calicod-in-allowed" not in "".join(chain(given, name, 4))
     logged = "-j NFLOG --nflog-group 5200 --nflog-size 80 --nflog-threshold 40"
     assert chain(given, "fwd-tell") == (logged, "-g calicod-fwd-stamp")
     assert chain(given, "in-tell") == (logged, "-g calicod-in-stamp")
