@@ -188,15 +188,26 @@ class EventLog:
             ends = (src, dst, sport, dport, protocol)
             identity = hash(ends)
             start = meet(identity, second, template)
-            if start is not None:
-                if abs(second - start) <= SAME_FLOW_SECONDS:
-                    continue
-                history.begin(identity, second, template)
-            tell(f"{form.before}{sport}{form.between}{name(ends, second)}{OPEN_END}".encode())
+            start = second if start is None else self._untold(identity, second, start, template)
+            if start is None:
+                continue
+            tell(f"{form.before}{sport}{form.between}{name(ends, start)}{OPEN_END}".encode())
             hits[template.hits] += 1
         for policy, count in hits.items():
             if policy is not None:
                 self._count(policy, 0, count)
+
+    def _untold(self, identity: int, second: int, start: int, template: Template) -> int | None:
+        """When it began, if it is to be told though its ends are known; None: it was told on this path."""
+        judged, before = self._history.before(identity, template)
+        same = abs(second - start) <= SAME_FLOW_SECONDS
+        if same and judged and before is not None:
+            return None
+        if same or before is None:  # another path of it, or it is known by a dump alone
+            self._history.judge(identity, template)
+            return start
+        self._history.begin(identity, second, template)
+        return second
 
     def _kind(self, kind: tuple[bool, bytes, bytes, int, int, int], now_ns: int) -> tuple[Template, Form]:
         """What is told of all connections of one kind at this moment."""
@@ -250,7 +261,8 @@ class EventLog:
         judged, before = history.before(key, template)
         if before is not template:
             history.judge(key, template)
-        if not judged or (before is not None and before.rule != template.rule):
+        untold = before is None and not record.known  # began while no supervisor was alive: known by a dump alone
+        if not judged or untold or (before is not None and before.rule != template.rule):
             self._tell_allowed(record, template, ends, start)
 
     def _tell_allowed(self, record: Record, template: Template, ends: Ends, start: int) -> None:

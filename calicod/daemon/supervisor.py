@@ -67,6 +67,8 @@ ENDS_AT_ONCE = 20
 """So many times as many, of those that were there before what the kernel let pass by itself."""
 TICK_SECONDS = 1.0
 UNLOGGED = "the kernel takes no rules that log (xt_NFLOG, nft_log): it allows nothing by itself"
+LAST_LOGGED_SECONDS = 0.05
+"""The kernel keeps what it logs for two hundredths of a second (`nflog`)."""
 CHANGE_SECONDS = 10.0
 """How long the end waits for a change that is under way."""
 
@@ -182,6 +184,7 @@ class Supervisor:
         try:
             if not self.orphaned:
                 await self.memory.end()
+                await asyncio.sleep(LAST_LOGGED_SECONDS)
         except CalicodError as failure:
             log.error("memory.failed", error=str(failure))  # noqa: TRY400  the place in our code is of no use
         with suppress(EOFError):
