@@ -204,6 +204,14 @@ class Enforcer:
             self.steering = steering
         return True
 
+    async def ask_again(self) -> None:
+        """Takes back what the kernel allows by itself, whatever became of the last change. Raises CalicodError."""
+        async with self._kernel:
+            if self.steering is not None and self._installed:
+                steering = msgspec.structs.replace(self.steering, allowed=())
+                await asyncio.to_thread(self.installer.install, steering)
+                self.steering = steering
+
     async def _swap(self, enforcement: Enforcement) -> None:
         data = await asyncio.to_thread(encode, enforcement)
         await asyncio.to_thread(write_atomically, self.run_directory / ENFORCEMENT_FILE, data)

@@ -102,7 +102,10 @@ class Refused:
 
 
 class KernelMemory:
-    """One per supervisor. `tell` gets counts of refused packets; `know` what the kernel is about to allow by itself."""
+    """One per supervisor. `tell` gets counts of refused packets; `know` what the kernel is about to allow by itself.
+
+    `allows`: the kernel was ever told to allow something, so it may do so still, even if the attempt was given up.
+    """
 
     def __init__(
         self,
@@ -115,6 +118,7 @@ class KernelMemory:
         self._remember = remember
         self._tell = tell
         self._know = know
+        self.allows = False
         self._able = False
         self._revision = 0
         self._lost = 0
@@ -165,6 +169,7 @@ class KernelMemory:
         now = tuple(self.denied), tuple(self.allowed)
         if now == before:
             return
+        self.allows = self.allows or bool(self.allowed)
         done = False
         try:
             self._know(self.allowed.values())
@@ -172,11 +177,6 @@ class KernelMemory:
         finally:
             if not done:
                 self._forget()
-
-    async def end(self) -> None:
-        """Nobody will tell any more what the kernel allows: it is to ask again. Raises CalicodError."""
-        if self.allowed:
-            await self._remember(self._revision, tuple(self.denied), ())
 
     def _allow(self, lost: int) -> None:
         for known in self.allowed.values():

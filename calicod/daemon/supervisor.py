@@ -182,8 +182,8 @@ class Supervisor:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         try:
-            if not self.orphaned:
-                await self.memory.end()
+            if self.memory.allows and not self.orphaned:
+                await self.enforcer.ask_again()
                 await asyncio.sleep(LAST_LOGGED_SECONDS)
         except CalicodError as failure:
             log.error("memory.failed", error=str(failure))  # noqa: TRY400  the place in our code is of no use

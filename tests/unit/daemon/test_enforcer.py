@@ -2,6 +2,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from calicod.daemon import enforcer as module
 from calicod.daemon.enforcer import STEERED_FILE, Enforcer, Outcome, Steered, recalled, write_atomically
@@ -336,6 +337,18 @@ def test_an_address_that_comes_ends_them_too(bench):
     bench.enforce(allowing(80), MOVED)
 
     assert bench.kernel.steering.denied == ()
+
+
+def test_at_the_end_the_kernel_is_to_ask_again_whatever_is_remembered_of_it(bench):
+    asyncio.run(bench.enforcer.ask_again())
+    assert bench.steps == []
+    bench.enforce(allowing(80))
+    steering = bench.kernel.steering
+    bench.kernel.install(replace(steering, allowed=KINDS))  # by an attempt that was given up
+
+    asyncio.run(bench.enforcer.ask_again())
+
+    assert bench.kernel.steering == steering
 
 
 # What was there before

@@ -307,6 +307,28 @@ def test_a_successor_that_saw_the_live_flows_cuts_them_under_their_id():
     assert (names([cut]), cut.flow_id) == (["connection.cut"], before.flow_id)
 
 
+def test_a_successor_tells_what_was_judged_while_nobody_was_alive_though_a_dump_showed_it():
+    successor = Teller()
+    successor.log.seed([flow(0.95)])
+
+    told = successor.judged(packet(allow(), 0.9), packet(allow(), 1.1))
+
+    assert names(told) == ["connection.allowed"]
+
+
+def test_a_successor_tells_what_the_kernel_allowed_while_nobody_was_alive():
+    (judged,) = Teller().judged(packet(allow(), 0.9))
+    successor, record = Teller(), packet(allow())
+    successor.log.seed([flow(0.95)])
+    successor.log.know([Known(record, 1)])
+    logged = (record.hook, False, record.protocol, record.src, record.dst, record.sport, record.dport)
+
+    lines = successor.log.begun([logged], deque(), T0 + 5 * SECOND)
+
+    (told,) = (msgspec.json.decode(line, type=ConnectionAllowed) for line in lines)
+    assert (told.flow_id, told.policy) == (judged.flow_id, judged.policy)
+
+
 # ICMP errors and second passages
 
 

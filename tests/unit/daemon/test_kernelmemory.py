@@ -350,16 +350,18 @@ def test_another_revision_has_its_own_decisions():
     assert bench.known[81].revision == 4
 
 
-def test_at_the_end_the_kernel_is_to_ask_again_and_goes_on_refusing():
+def test_that_the_kernel_may_allow_something_is_known_even_when_the_attempt_was_given_up():
     bench = Bench()
-    bench.flood(syn(), packet())
+    bench.flood(packet())
+    bench.look()
+    assert not bench.memory.allows
+
+    bench.answer = False
+    bench.flood(syn())
     bench.look()
 
-    bench.known.clear()
-    asyncio.run(bench.memory.end())
-    asyncio.run(KernelMemory(bench.remember, lambda *_: None).end())
-
-    assert bench.given[1:] == [(3, (kind(),), ())]
+    assert bench.memory.allowed == {}
+    assert bench.memory.allows
 
 
 def test_kinds_that_are_allowed_are_bounded():
