@@ -27,6 +27,8 @@ from tests.netns.twofold import shown_in, twofold
 pytestmark = [pytest.mark.netns, pytest.mark.security]
 LONG = 60.0
 SYN = 2
+PAUSE = 0.001
+"""Seconds between two connections: some hundred a second."""
 PATHS = [("ext", "w1", 4), ("ext", "w1", 6), ("ext", "node", 4), ("ext", "node", 6)]
 RESET = struct.pack("@ii", 1, 0)
 """SO_LINGER by which closing leaves no TIME-WAIT behind: ports come round again."""
@@ -56,6 +58,7 @@ def daemon(shared: Running) -> Running:
     assert shared.reload().error == ""
     wait_for(lambda: remembered(shared, 4) + remembered(shared, 6) == [], LONG)
     shared.router.forget()
+    os.truncate(shared.events_file, 0)  # or it would be rotated among thousands of connections
     return shared
 
 
@@ -110,6 +113,7 @@ class Calls:
             if self._over.is_set():
                 return
             began = time.monotonic()
+            time.sleep(PAUSE)
             with self._call() as calling:
                 calling.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 calling.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
