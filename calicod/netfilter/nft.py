@@ -11,9 +11,10 @@ from calicod.errors import CalicodError
 from calicod.model.steering import FlowKind, Steering
 from calicod.netfilter import program
 from calicod.netfilter.chains import JUMPS
-from calicod.netfilter.filter import ABOUT, DENIED, GENERATION_WORD, of_family
+from calicod.netfilter.filter import ABOUT, DENIED, GENERATION_WORD
 from calicod.netfilter.inet import FAMILIES, NAME, InetChain, InetTable, Shown, chains, entrances, read, script
 from calicod.netfilter.installer import Installed, Installer
+from calicod.netfilter.kinds import of_family
 from calicod.netfilter.plan import DROPS
 from calicod.netfilter.translation import chain_name
 
