@@ -68,9 +68,10 @@ def daemon(shared: Running) -> Running:
     if shared.process is None or shared.process.poll() is not None:
         shared.write(endpoints=endpoints(), switch=switch(ALLOW))
         shared.start()
-    shared.write(endpoints=endpoints(), switch=switch(ALLOW))
-    assert shared.reload().error == ""
-    wait_for(lambda: remembered(shared, 4) + remembered(shared, 6) == [], LONG)
+    for rules in ((ALLOW, ALLOW), (ALLOW,)):  # another policy than before, so nothing of before is remembered
+        shared.write(endpoints=endpoints(), switch=switch(*rules))
+        assert shared.reload().error == ""
+    assert remembered(shared, 4) + remembered(shared, 6) == []
     shared.router.forget()
     os.truncate(shared.events_file, 0)  # or it would be rotated among thousands of connections
     return shared
