@@ -367,16 +367,21 @@ def test_forged_marks_pass_nothing_unjudged(daemon: Running, family: int) -> Non
 
 def test_our_jumps_are_put_back_in_first_place_and_it_is_told(daemon: Running) -> None:
     told = len(daemon.events("steering.reset"))
+
+    def resets() -> list[dict[str, object]]:
+        return daemon.events("steering.reset")[told:]
+
     daemon.router.iptables(4, "-D", "INPUT", "-j", "calicod-in")
     daemon.router.iptables(6, "-I", "FORWARD", "-p", "sctp", "-j", "ACCEPT")
+    try:
+        # the daemon may look between the two
+        wait_for(lambda: {what.split()[0] for event in resets() for what in event["missing"]} == {"ipv4", "ipv6"})
 
-    events = daemon.told("steering.reset", told + 1)[told:]
-
-    wait_for(lambda: "-A INPUT -j calicod-in" in daemon.router.save())
-    assert daemon.router.iptables(6, "-S", "FORWARD").splitlines()[1] == "-A FORWARD -j calicod-fwd"
-    assert {"ipv4", "ipv6"} == {what.split()[0] for event in events for what in event["missing"]}
-    assert all(event["restored"] for event in events)
-    daemon.router.iptables(6, "-D", "FORWARD", "-p", "sctp", "-j", "ACCEPT")
+        wait_for(lambda: "-A INPUT -j calicod-in" in daemon.router.save())
+        assert daemon.router.iptables(6, "-S", "FORWARD").splitlines()[1] == "-A FORWARD -j calicod-fwd"
+        assert all(event["restored"] for event in resets())
+    finally:
+        daemon.router.iptables(6, "-D", "FORWARD", "-p", "sctp", "-j", "ACCEPT")
 
 
 def test_what_no_endpoint_claims_is_untouched(daemon: Running) -> None:
