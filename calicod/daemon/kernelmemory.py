@@ -104,6 +104,7 @@ class Refused:
 class KernelMemory:
     """One per supervisor. `tell` gets counts of refused packets; `know` what the kernel is about to allow by itself.
 
+    `can_allow`: without a log group the kernel allows nothing, whatever it is told, so nothing is learned of that.
     `allows`: the kernel was ever told to allow something, so it may do so still, even if the attempt was given up.
     """
 
@@ -112,12 +113,15 @@ class KernelMemory:
         remember: Remember,
         tell: Callable[[Record, int], None],
         know: Callable[[Iterable[Known]], None] = lambda _: None,
+        *,
+        can_allow: bool = True,
     ) -> None:
         self.denied: dict[FlowKind, Refused] = {}
         self.allowed: dict[FlowKind, Known] = {}
         self._remember = remember
         self._tell = tell
         self._know = know
+        self._can_allow = can_allow
         self.allows = False
         self._able = False
         self._revision = 0
@@ -223,7 +227,10 @@ class KernelMemory:
         decision = _DECISION.decode(encoded)
         found = None
         if decision.reason in BY_POLICY and not decision.logged:
-            found = self._allowances if decision.verdict is Verdict.ACCEPT else self._refusals
+            if decision.verdict is not Verdict.ACCEPT:
+                found = self._refusals
+            elif self._can_allow:
+                found = self._allowances
         self._eligible[encoded] = found
         return found
 

@@ -118,7 +118,9 @@ class Supervisor:
             meet=self.beginning.meet,
             recall=self._recall,
         )
-        self.memory = KernelMemory(self.enforcer.remember, self.reporter.repeated, self._know)
+        self.memory = KernelMemory(
+            self.enforcer.remember, self.reporter.repeated, self._know, can_allow=self.log_group is not None
+        )
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
         plain = Steering(generation=1, queue_base=settings.queue_base, workers=settings.workers, marks=settings.marks)
         self.patrol = Patrol(self.guard, self.enforcer, plain, self.reporter.emit)

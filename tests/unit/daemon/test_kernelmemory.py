@@ -390,3 +390,17 @@ def test_without_a_note_or_with_a_torn_one_nothing_is_known(tmp_path):
 
     assert noted(torn) == ()
     save(tmp_path / "no" / "folder", ())
+
+
+def test_where_the_kernel_could_not_tell_what_it_allows_nothing_is_learned_of_that():
+    bench = Bench()
+    bench.memory = KernelMemory(bench.remember, lambda *_: None, bench.know, can_allow=False)
+    bench.memory.begin(RULES)
+    bench.flood(syn())
+    bench.look()
+    assert bench.given == []
+
+    bench.flood(syn(), packet())
+    bench.look()
+
+    assert bench.given == [(3, (kind(),), ())]
