@@ -5,6 +5,7 @@ The messages are those of kernel 6.18, as a router with accounting and timestamp
 
 import pyperf
 
+from calicod.netfilter.endings import Reader
 from calicod.netfilter.flow import (
     COUNTERS_ORIGINAL,
     COUNTERS_REPLY,
@@ -23,7 +24,6 @@ from calicod.netfilter.flow import (
     write_tuple,
 )
 from calicod.netfilter.netlink import HEADER, NLA_F_NESTED, attribute
-from calicod.netfilter.shape import Shapes
 
 TIMEOUT, IDENTIFIER = 7, 12
 TCP = 6
@@ -56,13 +56,13 @@ def ended(family: int) -> bytes:
 
 def main() -> None:
     """Times each kind of event."""
-    runner, read = pyperf.Runner(), Shapes().read
+    runner = pyperf.Runner()
     for family in (4, 6):
         began = event(NEW, connection(family) + attribute(TIMEOUT, U32.pack(120)))
         runner.bench_func(f"conntrack event, new, ipv{family}", parse, began)
         runner.bench_func(f"conntrack event, destroyed, ipv{family}", parse, ended(family))
         runner.bench_func(
-            f"conntrack event, destroyed, laid out as one before, ipv{family}", parse, ended(family), read
+            f"conntrack event, destroyed, laid out as one before, ipv{family}", Reader().read, ended(family), [], []
         )
 
 

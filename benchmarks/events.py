@@ -20,7 +20,7 @@ from calicod.model.marks import layout
 from calicod.model.network import Network
 from calicod.model.record import Batch, Record
 from calicod.model.verdict import Reason, Verdict
-from calicod.netfilter.flow import ConntrackEvent, Flow, FlowTuple
+from calicod.netfilter.endings import Ended
 from calicod.ruleset.program import KnownNetwork, RuleSet
 
 CEILING_US = 6.0
@@ -99,23 +99,8 @@ def best(name: str, given: list[Record], expected: int) -> None:
 
 def closings() -> None:
     given = records(Verdict.ACCEPT, 1 << 20, 1)
-    events = [
-        ConntrackEvent(
-            False,
-            Flow(
-                FlowTuple(17, r.src, r.dst, r.sport, r.dport),
-                FlowTuple(17, r.dst, r.src, r.dport, r.sport),
-                layout().filter_stage,
-                packets=1,
-                bytes=100,
-                reply_packets=0,
-                reply_bytes=0,
-                start_ns=r.time_ns,
-                stop_ns=r.time_ns + 30_000_000_000,
-            ),
-        )
-        for r in given
-    ]
+    stage, later = layout().filter_stage, 30_000_000_000
+    ends = [Ended(r.src, r.dst, r.sport, r.dport, 17, stage, 1, 100, 0, 0, r.time_ns, r.time_ns + later) for r in given]
     figures = []
     for _ in range(3):
         made, told = log(), 0
@@ -123,7 +108,7 @@ def closings() -> None:
         gc.freeze()
         began = time.process_time()
         for i in range(0, COUNT, BATCH):
-            told += len(made.connections(events[i : i + BATCH], START))
+            told += len(made.ended(ends[i : i + BATCH], START))
         figures.append((time.process_time() - began) / COUNT * 1e6)
         assert told == COUNT, told
     show("connection.closed", min(figures))

@@ -5,7 +5,7 @@ Law: only connections that bear our stamp, or that were told when they began, ar
 
 from collections.abc import Iterable
 
-from calicod.daemon.flows import UNKNOWN, Ends, FlowNames, icmp_ends
+from calicod.daemon.flows import UNKNOWN, FlowNames
 from calicod.daemon.history import History
 from calicod.daemon.lines import Lines, Moment
 from calicod.daemon.templates import Route, Template, unknown
@@ -14,7 +14,8 @@ from calicod.model.hook import Hook
 from calicod.model.marks import FAILSAFE_ID, MarkLayout
 from calicod.model.moment import NANOSECONDS
 from calicod.model.verdict import Reason, Verdict
-from calicod.netfilter.flow import ConntrackEvent, Flow
+from calicod.netfilter.endings import Ended, ended
+from calicod.netfilter.flow import Flow
 
 CLOSED = "connection.closed"
 ALLOWED = "connection.allowed"
@@ -37,67 +38,50 @@ class Closings:
         """Remembers when stamped flows began; what allowed them is not known."""
         for flow in flows:
             if self._ours(flow.mark) and flow.start_ns:
-                self._history.begin(hash(ends(flow)), flow.start_ns // NANOSECONDS, None)
+                self._history.begin(hash(ended(flow).ends), flow.start_ns // NANOSECONDS, None)
 
-    def line(self, event: ConntrackEvent, now_ns: int, *, late: bool = False) -> bytes | None:
-        """The line that tells of this, if there is something to tell.
-
-        `late`: this end's beginning was told just now, so what is remembered of its ends is not a newer connection.
-        """
-        flow = event.flow
-        if not event.new:
-            return self._closed(flow, now_ns, late=late)
+    def begun(self, flow: Flow, now_ns: int) -> bytes | None:
+        """The line that tells of a connection that a failsafe let pass, if it is one."""
         if flow.mark & self._stamped or flow.mark & self._id_mask != self._failsafe:
             return None
-        template = self.failsafe_template(*whose(flow))
+        e = ended(flow)
+        template = self.failsafe_template(e.src, e.dst, e.protocol)
         second = (flow.start_ns or now_ns) // NANOSECONDS
-        identity = ends(flow)
-        self._history.begin(hash(identity), second, template)
-        return self._lines.line(ALLOWED, self._moment(flow, template, now_ns, self._names.name(identity, second)))
+        self._history.begin(hash(e.ends), second, template)
+        return self._lines.line(ALLOWED, self._moment(e, template, now_ns, self._names.name(e.ends, second)))
 
-    def _ours(self, mark: int) -> bool:
-        return bool(mark & self._stamped) or mark & self._id_mask == self._failsafe
+    def line(self, end: Ended, now_ns: int, *, late: bool = False) -> bytes | None:
+        """The line that tells of this end, if there is something to tell.
 
-    def _closed(self, flow: Flow, now_ns: int, *, late: bool) -> bytes | None:
-        identity = ends(flow)
+        `late`: its beginning was told just now, so what is remembered of its ends is not a newer connection.
+        """
+        e = end
+        identity = (e.src, e.dst, e.sport, e.dport, e.protocol)
         key = hash(identity)
         start = self._history.start(key)
-        if start is None and not self._ours(flow.mark):
+        if start is None and not self._ours(e.mark):
             return None
-        began = flow.start_ns // NANOSECONDS
         template = None
-        if start is not None and (late or not self._newer(start, flow)):
+        if start is not None and (late or not newer(start, e)):
             start, template = self._history.end(key)
         else:
             start = UNKNOWN
         if template is None:
-            failsafe = flow.mark & (self._stamped | self._id_mask) == self._failsafe
-            template = self.failsafe_template(*whose(flow)) if failsafe else unknown(flow.original.protocol)
-        name, time_ns, more = self._names.name(identity, start or began), flow.stop_ns or now_ns, figures(flow)
+            failsafe = e.mark & (self._stamped | self._id_mask) == self._failsafe
+            template = self.failsafe_template(e.src, e.dst, e.protocol) if failsafe else unknown(e.protocol)
+        name, time_ns = self._names.name(identity, start or e.start_ns // NANOSECONDS), e.stop_ns or now_ns
         if template.icmp:
-            return self._lines.line(CLOSED, self._moment(flow, template, time_ns, name), more=more)
-        src, dst, sport, dport, _ = identity
-        return self._lines.write(CLOSED, template, time_ns, self.revision, src, dst, sport, dport, name, more)
+            return self._lines.line(CLOSED, self._moment(e, template, time_ns, name), more=figures(e))
+        revision, more = self.revision, figures(e)
+        return self._lines.write(CLOSED, template, time_ns, revision, e.src, e.dst, e.sport, e.dport, name, more)
 
-    @staticmethod
-    def _newer(start: int, flow: Flow) -> bool:
-        """The same addresses and ports were used again, and the new connection was told before this one's end."""
-        return bool(flow.stop_ns) and start > flow.start_ns // NANOSECONDS + 1 and start >= flow.stop_ns // NANOSECONDS
+    def _ours(self, mark: int) -> bool:
+        return bool(mark & self._stamped) or mark & self._id_mask == self._failsafe
 
-    def _moment(self, flow: Flow, template: Template, time_ns: int, name: str | None) -> Moment:
-        original, reply = flow.original, flow.reply
-        return Moment(
-            time_ns,
-            self.revision,
-            template,
-            original.src,
-            reply.src,
-            original.sport,
-            reply.sport,
-            original.icmp_type,
-            original.icmp_code,
-            name,
-        )
+    def _moment(self, e: Ended, template: Template, time_ns: int, name: str | None) -> Moment:
+        sport, dport = (-1, -1) if e.icmp_type >= 0 else (e.sport, e.dport)
+        revision, kind, code = self.revision, e.icmp_type, e.icmp_code
+        return Moment(time_ns, revision, template, e.src, e.dst, sport, dport, kind, code, name)
 
     def failsafe_template(self, src: bytes, dst: bytes, protocol: int) -> Template:
         """What is told of a flow that a failsafe let pass: its source before NAT, its destination after it."""
@@ -116,29 +100,16 @@ class Closings:
         return template
 
 
-def ends(flow: Flow) -> Ends:
-    """As the record of the same flow has them: the source before NAT, the destination after it.
-
-    The original source stands for a client behind this host's masquerading, the reply's source for a server behind its
-    DNAT.
-    """
-    original, reply = flow.original, flow.reply
-    if original.icmp_type >= 0:
-        number, kind, code = original.icmp_id, original.icmp_type, original.icmp_code
-        return icmp_ends(original.src, reply.src, number, kind, code, original.protocol)
-    return original.src, reply.src, original.sport, reply.sport, original.protocol
+def newer(start: int, end: Ended) -> bool:
+    """The same addresses and ports were used again, and the new connection was told before this one's end."""
+    return bool(end.stop_ns) and start > end.start_ns // NANOSECONDS + 1 and start >= end.stop_ns // NANOSECONDS
 
 
-def whose(flow: Flow) -> tuple[bytes, bytes, int]:
-    """The source before NAT, the destination after it, the protocol."""
-    return flow.original.src, flow.reply.src, flow.original.protocol
-
-
-def figures(flow: Flow) -> str:
+def figures(end: Ended) -> str:
     """The fields that only the end of a connection has."""
-    start, stop = flow.start_ns, flow.stop_ns
+    start, stop = end.start_ns, end.stop_ns
     duration = max(0, stop - start) // MICROSECONDS / 1000 if start and stop else "null"
-    packets, octets, back, octets_back = flow.packets, flow.bytes, flow.reply_packets, flow.reply_bytes
+    packets, octets, back, octets_back = end.packets, end.octets, end.reply_packets, end.reply_octets
     return (
         f',"duration_ms":{duration},"packets_to_dst":{"null" if packets < 0 else packets},'
         f'"bytes_to_dst":{"null" if octets < 0 else octets},"packets_to_src":{"null" if back < 0 else back},'

@@ -10,15 +10,15 @@ from collections.abc import Iterable
 
 import msgspec
 
+from calicod.daemon.beginnings import SAME_FLOW_SECONDS, Beginnings, Known
 from calicod.daemon.closings import ALLOWED, Closings
-from calicod.daemon.closings import ends as flow_ends
 from calicod.daemon.directory import Directory
 from calicod.daemon.flows import UNKNOWN, Ends, FlowNames, Memory, icmp_ends
 from calicod.daemon.folding import Folding, LogRate
 from calicod.daemon.history import History
-from calicod.daemon.lines import OPEN_END, Form, Lines, Moment
+from calicod.daemon.lines import Lines, Moment
 from calicod.daemon.places import EARLY
-from calicod.daemon.templates import LogRule, Route, Template, unknown
+from calicod.daemon.templates import LogRule, Route, Template, TemplateKey, template_key
 from calicod.model.decision import Decision
 from calicod.model.event import Event, EventsLost, PolicyApplied, encode
 from calicod.model.interface import Interface
@@ -26,50 +26,26 @@ from calicod.model.marks import MarkLayout
 from calicod.model.moment import NANOSECONDS, timestamp
 from calicod.model.protocol import ICMP, ICMPV6
 from calicod.model.record import Batch, Record
-from calicod.netfilter.flow import ConntrackEvent, Flow
-from calicod.netfilter.nflog import Logged
+from calicod.netfilter.endings import Ended
+from calicod.netfilter.flow import Flow
+from calicod.netfilter.nflog import Run
 from calicod.ruleset.program import RuleSet
 
 DENIED, CUT, LOGGED = "connection.denied", "connection.cut", "rule.logged"
-SAME_FLOW_SECONDS = 1
-"""Packets of one new flow may be judged before the first one's stamp is on: within this they are one connection."""
 TRACKED_ICMP = {ICMP: frozenset({8, 13, 15, 17}), ICMPV6: frozenset({128, 139})}
 """ICMP types that begin a connection; conntrack does not track the others, so each packet is judged by itself."""
 EARLY_WORDS = 16_384
 """What preDNAT rules have allowed and filter has not told yet."""
 LOSS_INTERVAL_NS = 10_000_000_000
-NO_ENDS: deque[ConntrackEvent] = deque(maxlen=0)
+NO_ENDS: deque[Ended] = deque(maxlen=0)
 
-TemplateKey = tuple[bytes, int, str, str, int]
 PolicyCounts = dict[tuple[str, str, str], list[int]]
 
 _DECISION = msgspec.msgpack.Decoder(Decision)
 
 
-class Known:
-    """Connections that the kernel allows by itself as it was told of this one; `idle`: looks without a new one."""
-
-    __slots__ = ("_count", "ends", "idle", "key", "record", "revision")
-
-    def __init__(self, record: Record, revision: int) -> None:
-        self.record = record
-        self.revision = revision
-        self.ends = (id(record.hook), record.src, record.dst, record.dport)
-        self.key = template_key(record)
-        self.idle = self._count = 0
-
-    def meet(self) -> None:
-        """One has begun."""
-        self._count += 1
-
-    def look(self) -> None:
-        """Once a second."""
-        self.idle = 0 if self._count else self.idle + 1
-        self._count = 0
-
-
 class EventLog:
-    """The assembler. Each method returns the lines to be written, in order."""
+    """The assembler. Each method returns the lines to be written, in order, as pieces of one or more."""
 
     def __init__(self, node: str, marks: MarkLayout, history: History | None = None) -> None:
         self.node = node
@@ -77,14 +53,15 @@ class EventLog:
         self._history = history or History()
         self._lines = Lines(node, Directory())
         self._closings = Closings(self._names, self._history, self._lines, marks)
+        self._beginnings = Beginnings(
+            self._names, self._history, self._lines, self._closings, self._template, self._count
+        )
         self._folding = Folding()
         self._log_rate = LogRate()
         self._losses: Counter[tuple[str, str]] = Counter()
         self._losses_told_ns: int | None = None
         self._counts: PolicyCounts = {}
         self._words = Memory(EARLY_WORDS)
-        self._known: dict[tuple[int, bytes, bytes, int], Known] = {}
-        self._former: dict[tuple[int, bytes, bytes, int], Known] = {}
         self._revision = 0
         self._out: list[bytes] = []
 
@@ -102,46 +79,50 @@ class EventLog:
 
     def know(self, allowed: Iterable[Known]) -> None:
         """What the kernel is about to allow by itself. What it allowed before may still be on its way here."""
-        self._former, self._known = self._known, {known.ends: known for known in allowed}
+        self._beginnings.know(allowed)
 
-    def begun(self, logged: Iterable[Logged], ends: deque[ConntrackEvent], now_ns: int) -> list[bytes]:
+    def begun(self, logged: Iterable[Run], ends: deque[Ended], now_ns: int) -> list[bytes]:
         """Connections that the kernel let pass by itself. Of `ends` those of earlier ones are told before."""
         hasty = []
-        while ends and ends[0].flow.stop_ns <= now_ns:
-            event = ends.popleft()
-            if not event.new and self._history.start(hash(flow_ends(event.flow))) is None:
-                hasty.append(event)  # of one that is told here
-            elif (line := self._closings.line(event, now_ns)) is not None:
+        while ends and ends[0].stop_ns <= now_ns:
+            e = ends.popleft()
+            if self._history.start(hash((e.src, e.dst, e.sport, e.dport, e.protocol))) is None:
+                hasty.append(e)  # of one that is told here
+            elif (line := self._closings.line(e, now_ns)) is not None:
                 self._out.append(line)
-        self._begin(logged, now_ns)
-        lines = (self._closings.line(event, now_ns, late=True) for event in hasty)
+        self._out += self._beginnings.lines(logged, now_ns)
+        lines = (self._closings.line(end, now_ns, late=True) for end in hasty)
         self._out += [line for line in lines if line is not None]
         return self._take()
 
-    def records(self, batch: Batch, ends: deque[ConntrackEvent] = NO_ENDS, now_ns: int = 0) -> list[bytes]:
+    def records(self, batch: Batch, ends: deque[Ended] = NO_ENDS, now_ns: int = 0) -> list[bytes]:
         """What one worker judged. Of `ends` those that come before a record are taken, and told before it."""
         self._revision = batch.revision
         self._closings.revision = max(self._closings.revision, batch.revision)
         for r in batch.records:
-            while ends and ends[0].flow.stop_ns <= r.time_ns:
+            while ends and ends[0].stop_ns <= r.time_ns:
                 line = self._closings.line(ends.popleft(), now_ns)
                 if line is not None:
                     self._out.append(line)
             key = template_key(r)
-            self._record(r, self._history.templates.cache.get(key) or self._template(key, r))
+            self._record(r, self._history.templates.cache.get(key) or self._build(key, r))
         if batch.lost:
             self.lost("worker", batch.lost, "the buffer to the supervisor was full")
         return self._take()
 
-    def connections(self, events: Iterable[ConntrackEvent], now_ns: int) -> list[bytes]:
-        """What conntrack told."""
-        lines = (self._closings.line(event, now_ns) for event in events)
+    def connections(self, began: Iterable[Flow], now_ns: int) -> list[bytes]:
+        """What conntrack tells as begun: of interest is what failsafes let pass."""
+        lines = (self._closings.begun(flow, now_ns) for flow in began)
+        return [line for line in lines if line is not None]
+
+    def ended(self, ends: Iterable[Ended], now_ns: int) -> list[bytes]:
+        """What conntrack tells as ended."""
+        lines = (self._closings.line(end, now_ns) for end in ends)
         return [line for line in lines if line is not None]
 
     def repeated(self, record: Record, count: int, now_ns: int) -> list[bytes]:
         """So many packets that the kernel refused as it was told of this one; their source ports are not known."""
-        key = template_key(record)
-        template = self._history.templates.cache.get(key) or self._template(key, record)
+        template = self._template(template_key(record), record)
         ends = (record.src, record.dst, -1, record.dport, record.protocol)
         moment = msgspec.structs.replace(self._moment(record, template, ends, UNKNOWN), time_ns=now_ns, sport=-1)
         return [self._lines.line(DENIED, moment, count)]
@@ -176,50 +157,6 @@ class EventLog:
     def hits(self) -> dict[tuple[str, str, str], tuple[int, int, int]]:
         """(kind, namespace, name) -> flows allowed, denied, and packets logged, since the daemon began."""
         return {name: (counts[0], counts[1], counts[2]) for name, counts in self._counts.items()}
-
-    def _begin(self, logged: Iterable[Logged], now_ns: int) -> None:
-        """First packets of connections; one may have come twice before its stamp was on."""
-        second, history, tell = now_ns // NANOSECONDS, self._history, self._out.append
-        meet, name, hits = history.meet, self._names.name, Counter[tuple[str, str, str] | None]()
-        kinds: dict[tuple[bool, bytes, bytes, int, int, int], tuple[Template, Form]] = {}
-        for hook, failsafe, protocol, src, dst, sport, dport in logged:
-            kind = (failsafe, src, dst, dport, protocol, id(hook))
-            template, form = kinds.get(kind) or kinds.setdefault(kind, self._kind(kind, now_ns))
-            ends = (src, dst, sport, dport, protocol)
-            identity = hash(ends)
-            start = meet(identity, second, template)
-            start = second if start is None else self._untold(identity, second, start, template)
-            if start is None:
-                continue
-            tell(f"{form.before}{sport}{form.between}{name(ends, start)}{OPEN_END}".encode())
-            hits[template.hits] += 1
-        for policy, count in hits.items():
-            if policy is not None:
-                self._count(policy, 0, count)
-
-    def _untold(self, identity: int, second: int, start: int, template: Template) -> int | None:
-        """When it began, if it is to be told though its ends are known; None: it was told on this path."""
-        judged, before = self._history.before(identity, template)
-        same = abs(second - start) <= SAME_FLOW_SECONDS
-        if same and judged and before is not None:
-            return None
-        if same or before is None:  # another path of it, or it is known by a dump alone
-            self._history.judge(identity, template)
-            return start
-        self._history.begin(identity, second, template)
-        return second
-
-    def _kind(self, kind: tuple[bool, bytes, bytes, int, int, int], now_ns: int) -> tuple[Template, Form]:
-        """What is told of all connections of one kind at this moment."""
-        failsafe, src, dst, dport, protocol, hook = kind
-        key, revision, template = (hook, src, dst, dport), self._closings.revision, unknown(protocol)
-        if failsafe:
-            template = self._closings.failsafe_template(src, dst, protocol)
-        elif (known := self._known.get(key) or self._former.get(key)) is not None:
-            template = self._history.templates.cache.get(known.key) or self._template(known.key, known.record)
-            revision = known.revision
-            known.meet()
-        return template, self._lines.form(ALLOWED, template, now_ns, revision, src, dst, dport)
 
     def _record(self, record: Record, template: Template) -> None:
         r = record
@@ -353,6 +290,9 @@ class EventLog:
         )
 
     def _template(self, key: TemplateKey, record: Record) -> Template:
+        return self._history.templates.cache.get(key) or self._build(key, record)
+
+    def _build(self, key: TemplateKey, record: Record) -> Template:
         route = Route(record.hook, record.in_interface, record.out_interface, record.protocol)
         return self._history.templates.add(key, _DECISION.decode(record.decision), route, self._lines.directory)
 
@@ -370,9 +310,3 @@ class EventLog:
     def _take(self) -> list[bytes]:
         out, self._out = self._out, []
         return out
-
-
-def template_key(r: Record) -> TemplateKey:
-    """What packets of one template have in common."""
-    # id(): an Enum's own hash is a Python function, and its members are there for ever
-    return r.decision, id(r.hook), r.in_interface, r.out_interface, r.protocol

@@ -19,7 +19,10 @@ TEMPLATE_LIMIT = (1 << TEMPLATE_BITS) - 1
 UNKNOWN = 0
 """Start or template that is not known: the flow was judged before this process began, or was forgotten."""
 
-_IDENTITY = Struct("!QHHh")
+NAME_BYTES = 6
+"""Of the hash in a name; the source port makes it 16 digits."""
+
+_IDENTITY = Struct("!QHh")
 
 
 def icmp_ends(src: bytes, dst: bytes, identifier: int, kind: int, code: int, protocol: int) -> Ends:
@@ -46,18 +49,29 @@ class FlowNames:
 
     INVARIANT: the start is counted in seconds. Conntrack's own start lies a moment after the decision's time; in whole
     seconds both are nearly always the same, so a supervisor that lost its memory names the flow as its predecessor did.
+
+    A name is a hash of all but the source port, and that port: clients open many connections to one place.
     """
 
     def __init__(self, node: str) -> None:
-        self._base = blake2b(node.encode("utf-8", "backslashreplace") + b"\0", digest_size=8)
+        self._node = blake2b(node.encode("utf-8", "backslashreplace") + b"\0", digest_size=NAME_BYTES)
+        self._last: tuple[bytes, bytes, int, int, int] | None = None
+        self._prefix = ""
 
     def name(self, ends: Ends, start: int) -> str | None:
         """The flow_id; None when the start is not known."""
         if start == UNKNOWN:
             return None
         src, dst, sport, dport, protocol = ends
-        digest = self._base.copy()
-        digest.update(src + dst + _IDENTITY.pack(start, sport & 0xFFFF, dport & 0xFFFF, protocol))
+        about = (src, dst, dport, protocol, start)
+        if about != self._last:
+            self._last, self._prefix = about, self.prefix(src, dst, dport, protocol, start)
+        return f"{self._prefix}{sport & 0xFFFF:04x}"
+
+    def prefix(self, src: bytes, dst: bytes, dport: int, protocol: int, start: int) -> str:
+        """What the names of flows have in common that differ in their source port alone."""
+        digest = self._node.copy()
+        digest.update(src + dst + _IDENTITY.pack(start, dport & 0xFFFF, protocol))
         return digest.hexdigest()
 
 

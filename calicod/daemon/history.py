@@ -17,13 +17,15 @@ class History:
 
     def __init__(self, flow_limit: int = FLOW_LIMIT, passage_limit: int = PASSAGE_LIMIT) -> None:
         self._flows = Memory(flow_limit)
+        self.meet_flow = self._flows.add
+        """As `meet`, with what `flows.pack` makes of second and template: the hot path."""
         self._passages = Memory(passage_limit)
         self.templates = Templates(self._in_use)
 
     def start(self, key: int) -> int | None:
         """The second in which the flow began, UNKNOWN, or None when nothing is known of it."""
         flow = self._flows.get(key)
-        return None if flow is None else unpack(flow)[0]
+        return None if flow is None else flow >> TEMPLATE_BITS
 
     def begin(self, key: int, second: int, template: Template | None) -> None:
         """A new flow, or one of a former supervisor (no template)."""
@@ -59,8 +61,9 @@ class History:
     def end(self, key: int) -> tuple[int, Template | None]:
         """Forgets a flow: its start (UNKNOWN if nothing is known of it) and its last decision on the first path."""
         flow = self._flows.pop(key)
-        start, number = (UNKNOWN, UNKNOWN) if flow is None else unpack(flow)
-        return start, self.templates.get(number)
+        if flow is None:
+            return UNKNOWN, None
+        return flow >> TEMPLATE_BITS, self.templates.get(flow & TEMPLATE_LIMIT)
 
     def take_forgotten(self) -> int:
         """How many flows and passages were forgotten for want of room since the last call."""

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from calicod.daemon.beginnings import Known
 from calicod.daemon.enforcer import recalled, write_atomically
-from calicod.daemon.events import Known
 from calicod.model.decision import Decision
 from calicod.model.hook import Hook
 from calicod.model.interface import is_nameable

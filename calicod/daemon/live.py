@@ -10,7 +10,6 @@ from itertools import islice
 
 import msgspec
 
-from calicod.daemon.closings import ends
 from calicod.daemon.directory import Directory
 from calicod.daemon.farewell import FindRoute, Place, Placing, before_dnat, first_packet
 from calicod.daemon.flows import FlowNames
@@ -26,6 +25,7 @@ from calicod.model.protocol import protocol_name
 from calicod.model.steering import Steering
 from calicod.model.verdict import Reason, Verdict
 from calicod.netfilter import conntrack
+from calicod.netfilter.endings import ended
 from calicod.netfilter.flow import Flow
 from calicod.netfilter.routes import Routes
 from calicod.ruleset.enforcement import Enforcement
@@ -142,7 +142,7 @@ class Live:
             bytes_to_dst=number(flow.bytes),
             packets_to_src=number(flow.reply_packets),
             bytes_to_src=number(flow.reply_bytes),
-            flow_id=self._flow_names.name(ends(flow), flow.start_ns // NANOSECONDS),
+            flow_id=self._flow_names.name(ended(flow).ends, flow.start_ns // NANOSECONDS),
         )
 
     def _age(self, flow: Flow) -> float | None:

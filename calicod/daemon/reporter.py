@@ -13,16 +13,19 @@ from weakref import WeakSet
 
 import structlog
 
-from calicod.daemon.events import EventLog, Known
+from calicod.daemon.beginnings import Known
+from calicod.daemon.events import EventLog
 from calicod.daemon.settings import Settings
+from calicod.eventlog.sink import count_lines, lines_of
 from calicod.eventlog.table import sink, title
 from calicod.eventlog.writer import Writer
 from calicod.model.event import Event, EventsLost
 from calicod.model.interface import Interface
 from calicod.model.moment import NANOSECONDS
 from calicod.model.record import Batch, Record
-from calicod.netfilter.flow import ConntrackEvent, Flow
-from calicod.netfilter.nflog import Logged
+from calicod.netfilter.endings import Ended
+from calicod.netfilter.flow import Flow
+from calicod.netfilter.nflog import Run
 from calicod.ruleset.program import RuleSet
 
 log = structlog.get_logger()
@@ -51,13 +54,13 @@ class Follower:
         self._ended = False
         self._changed = asyncio.Event()
 
-    def put(self, lines: Sequence[bytes]) -> None:
+    def put(self, pieces: Sequence[bytes]) -> None:
         """To be read; lines that find no room are lost, and told after those that did."""
-        size = sum(map(len, lines))
+        size = sum(map(len, pieces))
         if self._lost or self._bytes + size > self._room:
-            self._lost += len(lines)
+            self._lost += count_lines(pieces)
         else:
-            self._waiting += lines
+            self._waiting += pieces
             self._bytes += size
         self._changed.set()
 
@@ -82,6 +85,29 @@ class Follower:
         return chunk
 
 
+class Recent:
+    """The last so many lines."""
+
+    def __init__(self, limit: int = RECENT_LINES) -> None:
+        self._limit = limit
+        self._pieces: deque[tuple[bytes, int]] = deque()
+        self._count = 0
+
+    def put(self, pieces: Sequence[bytes]) -> None:
+        """To be kept; older ones go."""
+        held, limit = self._pieces, self._limit
+        for piece in pieces:
+            count = count_lines((piece,))
+            held.append((piece, count))
+            self._count += count
+        while self._count - held[0][1] >= limit:
+            self._count -= held.popleft()[1]
+
+    def lines(self) -> list[bytes]:
+        """Oldest first."""
+        return lines_of(piece for piece, _ in self._pieces)[-self._limit :]
+
+
 class Reporter:
     """One per supervisor. `clock`: wall clock in nanoseconds."""
 
@@ -90,9 +116,9 @@ class Reporter:
         self._log = EventLog(settings.node_name, settings.marks)
         self._writers = tuple(Writer(title(made), sink(made)) for made in settings.events)
         self._told_ns = [0] * len(self._writers)
-        self._recent: deque[bytes] = deque(maxlen=RECENT_LINES)
+        self._recent = Recent()
         self._followers: WeakSet[Follower] = WeakSet()
-        self._ends: deque[ConntrackEvent] = deque()
+        self._ends: deque[Ended] = deque()
         self._judged_ns = self._batch_ns = 0
         self._overruns = 0
         self._elsewhere = self._unlogged = 0
@@ -124,7 +150,7 @@ class Reporter:
         """What the kernel is about to allow by itself."""
         self._log.know(allowed)
 
-    def begun(self, logged: Sequence[Logged], lost: int) -> None:
+    def begun(self, logged: Sequence[Run], lost: int) -> None:
         """What the kernel let pass by itself, when everything before it is here; `lost`: how many could not be told."""
         if missed := lost - self._unlogged:
             self._unlogged = lost
@@ -143,7 +169,9 @@ class Reporter:
             self._judged_ns, self._batch_ns = batch.records[-1].time_ns, now
         self._write(lines)
 
-    def connections(self, events: Sequence[ConntrackEvent], overruns: int, *, judging: bool = False) -> None:
+    def connections(
+        self, began: Sequence[Flow], ends: Sequence[Ended], overruns: int, *, judging: bool = False
+    ) -> None:
         """What conntrack told; `overruns`: how often since its stream was opened the kernel had no room for it.
 
         `judging`: a batch comes next, so ends that may belong behind its decisions wait for it.
@@ -153,8 +181,8 @@ class Reporter:
             self._elsewhere += missed
             self._log.lost("conntrack", missed, "the kernel's buffer was full; it does not say how many")
         now = self._clock()
-        self._write(self._log.connections([event for event in events if event.new], now))
-        self._ends.extend(event for event in events if not event.new)
+        self._write(self._log.connections(began, now))
+        self._ends.extend(ends)
         self._write(self._ended(now if self._quiet(now) and not judging else self._judged_ns))
 
     def emit(self, event: Event) -> None:
@@ -187,7 +215,7 @@ class Reporter:
 
     def recent(self) -> list[bytes]:
         """The last lines, oldest first."""
-        return list(self._recent)
+        return self._recent.lines()
 
     def follow(self) -> Follower:
         """The lines from this call on."""
@@ -213,18 +241,18 @@ class Reporter:
     def _ended(self, until_ns: int | None) -> list[bytes]:
         """The ends of connections up to a moment; None: all."""
         due = []
-        while self._ends and (until_ns is None or self._ends[0].flow.stop_ns <= until_ns):
+        while self._ends and (until_ns is None or self._ends[0].stop_ns <= until_ns):
             due.append(self._ends.popleft())
-        return self._log.connections(due, self._clock())
+        return self._log.ended(due, self._clock())
 
-    def _write(self, lines: Sequence[bytes]) -> None:
-        if not lines:
+    def _write(self, pieces: Sequence[bytes]) -> None:
+        if not pieces:
             return
-        self._recent.extend(lines)
+        self._recent.put(pieces)
         for writer in self._writers:
-            writer.put(lines)
+            writer.put(pieces)
         for follower in tuple(self._followers):
-            follower.put(lines)
+            follower.put(pieces)
 
     def _tell_losses(self, writer: Writer) -> None:
         """In the daemon's own log at once, as an event when the sink takes it."""

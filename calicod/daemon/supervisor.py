@@ -18,12 +18,12 @@ from calicod import __version__
 from calicod.daemon import cautions, presence, views
 from calicod.daemon.answers import Answers
 from calicod.daemon.beginning import Beginning
+from calicod.daemon.beginnings import Known
 from calicod.daemon.boot import Boot
 from calicod.daemon.changes import Changes
 from calicod.daemon.control import Control
 from calicod.daemon.directions import Directions
 from calicod.daemon.enforcer import Enforcer, Outcome
-from calicod.daemon.events import Known
 from calicod.daemon.farewell import judge_once_more
 from calicod.daemon.gather import gather
 from calicod.daemon.guard import Guard
@@ -305,9 +305,9 @@ class Supervisor:
 
     def _read_connections(self, *, judging: bool = False) -> bool:
         """Whether more waits."""
-        events = self.connections.read(EVENTS_AT_ONCE)
-        self.reporter.connections(events, self.connections.overruns, judging=judging)
-        return len(events) >= EVENTS_AT_ONCE
+        began, ends = self.connections.read(EVENTS_AT_ONCE)
+        self.reporter.connections(began, ends, self.connections.overruns, judging=judging)
+        return len(began) + len(ends) >= EVENTS_AT_ONCE
 
     def _batch(self, batch: Batch) -> None:
         """The kernel told the ends of earlier connections before these were judged: they are here already."""

@@ -17,12 +17,17 @@ from calicod.model.event import Hits
 from calicod.model.hook import Hook
 from calicod.model.printable import encode_printable
 from calicod.model.protocol import ICMP, ICMPV6, protocol_name
+from calicod.model.record import Record
 from calicod.model.verdict import Reason, Verdict
 
 TEMPLATES = 8_192
 ICMP_PROTOCOLS = frozenset({ICMP, ICMPV6})
 UNJUDGED = frozenset({Reason.NO_ENDPOINT, Reason.NO_VERDICT})
 LOCAL_HOOKS = frozenset({Hook.INPUT, Hook.OUTPUT})
+
+
+TemplateKey = tuple[bytes, int, str, str, int]
+"""What packets of one template have in common."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -190,3 +195,10 @@ def counter_name(policy: PolicyReference) -> tuple[str, str, str]:
 def text(value: object) -> str:
     """JSON as text. What is not Unicode is shown with backslashes, as `model.event.encode` does."""
     return encode_printable(value).decode()
+
+
+def template_key(record: Record) -> TemplateKey:
+    """Of the template of a packet."""
+    r = record
+    # id(): an Enum's own hash is a Python function, and its members are there for ever
+    return r.decision, id(r.hook), r.in_interface, r.out_interface, r.protocol

@@ -10,7 +10,7 @@ from typing import TextIO
 import msgspec
 
 from calicod.eventlog.readable import pieces
-from calicod.eventlog.sink import Shortfall
+from calicod.eventlog.sink import Shortfall, lines_of
 
 FORMATS = ("auto", "console", "json")
 
@@ -29,9 +29,9 @@ class ConsoleSink:
         self._stream = stream or sys.stdout
         self._print: Callable[[bytes], None] | None = None
 
-    def write(self, lines: Sequence[bytes]) -> Shortfall | None:
+    def write(self, pieces: Sequence[bytes]) -> Shortfall | None:
         """Prints; what a closed terminal or pipe does not take is lost."""
-        done = 0
+        done, lines = 0, lines_of(pieces)
         try:
             if self._print is None:
                 self._print = printer(self.settings.format, self._stream)

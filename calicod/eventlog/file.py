@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from calicod.eventlog.sink import Shortfall
+from calicod.eventlog.sink import NEWLINE, Shortfall
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 """O_RDWR: a named pipe opens before its reader comes, and the last byte of a file can be looked at."""
@@ -20,7 +20,6 @@ FILE_MODE, FOLDER_MODE = 0o640, 0o750
 CHUNK_BYTES = 4 << 20
 """At most so much is given to the kernel at once. With each call of the kernel this thread gives the interpreter away,
 and a supervisor under load gives it back after 5 ms only."""
-NEWLINE = b"\n"
 
 
 class FileSettings(msgspec.Struct, frozen=True):
@@ -40,21 +39,21 @@ class FileSink:
         self._identity = (-1, -1)
         self._torn = False
 
-    def write(self, lines: Sequence[bytes]) -> Shortfall | None:
+    def write(self, pieces: Sequence[bytes]) -> Shortfall | None:
         """Appends; in a new file when this one is full."""
-        done, complaint = 0, ""
+        data, done, complaint = b"".join(pieces), 0, ""
         failure: OSError | None = None
-        while done < len(lines) and failure is None:
+        while done < len(data) and failure is None:
             try:
-                size, complaint = self._ready(len(lines[done]), complaint)
+                size, complaint = self._ready(data.index(NEWLINE, done) + 1 - done, complaint)
             except OSError as error:
                 failure = error
             else:
-                written, failure = self._append(self._fitting(lines[done:], size))
+                written, failure = self._append(data, done, self._fitting(data, done, size))
                 done += written
         if failure is not None:
             complaint = f"{self.settings.path}: cannot be written: {failure.strerror or failure}"
-        return Shortfall(len(lines) - done, complaint) if complaint else None
+        return Shortfall(data.count(NEWLINE, done), complaint) if complaint else None
 
     def reopen(self) -> None:
         """Closes the file; the next line opens what the name points to then."""
@@ -107,32 +106,28 @@ class FileSink:
                 younger.rename(older)
         self.reopen()
 
-    def _fitting(self, lines: Sequence[bytes], size: int) -> Sequence[bytes]:
-        """The first of these lines: as many as one write and the file take, and one at least."""
+    def _fitting(self, data: bytes, begin: int, size: int) -> int:
+        """Where lines end, of which one write and the file take as many; one at least."""
         limit = self.settings.max_bytes
         room = min(CHUNK_BYTES, max(0, limit - size)) if limit else CHUNK_BYTES
-        if sum(map(len, lines)) <= room:
-            return lines
-        for number, line in enumerate(lines):
-            room -= len(line)
-            if room < 0 and number:
-                return lines[:number]
-        return lines
+        if len(data) - begin <= room:
+            return len(data)
+        return data.rfind(NEWLINE, begin, begin + room) + 1 or data.index(NEWLINE, begin) + 1
 
-    def _append(self, lines: Sequence[bytes]) -> tuple[int, OSError | None]:
-        """How many lines were written, and what stopped the others."""
-        torn, written = self._torn, 0
-        data = memoryview((NEWLINE if torn else b"") + b"".join(lines))
+    def _append(self, data: bytes, begin: int, end: int) -> tuple[int, OSError | None]:
+        """How many bytes, of whole lines, were written, and what stopped the others."""
+        written = begin
         try:
-            while written < len(data):
-                written += os.write(self._descriptor, data[written:])
+            if self._torn:
+                os.write(self._descriptor, NEWLINE)
+                self._torn = False
+            while written < end:
+                written += os.write(self._descriptor, memoryview(data)[written:end])
         except OSError as error:
-            self._torn = torn and not written
-            whole, rest = whole_lines(lines, max(0, written - torn))
-            self._take_back(rest)
-            return whole, error
-        self._torn = False
-        return len(lines), None
+            whole = max(begin, data.rfind(NEWLINE, begin, written) + 1)
+            self._take_back(written - whole)
+            return whole - begin, error
+        return end - begin, None
 
     def _take_back(self, rest: int) -> None:
         """Removes the beginning of a line, `rest` bytes; where that cannot be, the next write ends it."""
@@ -147,16 +142,3 @@ class FileSink:
 def size_in(status: os.stat_result) -> int:
     """Of a regular file; 0 for what has no size, such as a pipe."""
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
-
-
-def whole_lines(lines: Sequence[bytes], written: int) -> tuple[int, int]:
-    r"""How many lines fit into the bytes that were written, and how many bytes of the next one were.
-
-    >>> whole_lines([b"one\n", b"two\n"], 6)
-    (1, 2)
-    """
-    for number, line in enumerate(lines):
-        if written < len(line):
-            return number, written
-        written -= len(line)
-    return len(lines), 0

@@ -5,7 +5,7 @@ Law: the same promises as every sink, kept in the same order.
 
 from collections.abc import Sequence
 
-from calicod.eventlog.sink import Shortfall
+from calicod.eventlog.sink import Shortfall, lines_of
 
 
 class MemorySink:
@@ -17,8 +17,9 @@ class MemorySink:
         self.reopened = 0
         self.closed = False
 
-    def write(self, lines: Sequence[bytes]) -> Shortfall | None:
+    def write(self, pieces: Sequence[bytes]) -> Shortfall | None:
         """Keeps what there is room for."""
+        lines = lines_of(pieces)
         room = len(lines) if self.room is None else max(0, self.room - len(self.lines))
         self.lines += lines[:room]
         return Shortfall(len(lines) - room, "the memory is full") if room < len(lines) else None

@@ -1,13 +1,28 @@
 """Where event lines go: the plug.
 
 Law: nothing that happens to a sink is an exception: what could not be written is counted in what `write` returns. A
-line is written whole or not at all. A sink may wait; whoever must not wait puts a `writer.Writer` before it.
+line is written whole or not at all. A sink may wait; whoever must not wait puts a `writer.Writer` before it. Lines come
+in pieces: one with its newline, or `Several` that were made at once, which cost little more than one.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol, Self
 
 import msgspec
+
+NEWLINE = b"\n"
+
+
+class Several(bytes):
+    """So many lines at once; to count them anew would cost more than writing them."""
+
+    lines: int
+
+    def __new__(cls, content: bytes, lines: int) -> Self:
+        """`lines`: how many newlines are in it."""
+        made = super().__new__(cls, content)
+        made.lines = lines
+        return made
 
 
 class Shortfall(msgspec.Struct, frozen=True):
@@ -20,11 +35,29 @@ class Shortfall(msgspec.Struct, frozen=True):
 class Sink(Protocol):
     """One place that event lines are written to."""
 
-    def write(self, lines: Sequence[bytes]) -> Shortfall | None:
-        """Writes the lines in order, each with its newline; None: all is well."""
+    def write(self, pieces: Sequence[bytes]) -> Shortfall | None:
+        """Writes the lines in order; None: all is well."""
 
     def reopen(self) -> None:
         """What is written from now on goes to where the name points now."""
 
     def close(self) -> None:
         """Nothing is written any more."""
+
+
+def count_lines(pieces: Iterable[bytes]) -> int:
+    """How many lines there are in all of them.
+
+    >>> count_lines([b"one", Several(b"two three", 2)])
+    3
+    """
+    return sum(piece.lines if type(piece) is Several else 1 for piece in pieces)
+
+
+def lines_of(pieces: Iterable[bytes]) -> list[bytes]:
+    r"""Each line by itself.
+
+    >>> lines_of([b"one\n", Several(b"two\nthree\n", 2)])
+    [b'one\n', b'two\n', b'three\n']
+    """
+    return [line + NEWLINE for piece in pieces for line in piece.split(NEWLINE)[:-1]]

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import chain
 
-from calicod.eventlog.sink import Shortfall, Sink
+from calicod.eventlog.sink import Shortfall, Sink, count_lines
 
 ROOM_BYTES = 16 << 20
 """Of lines that wait: some 20,000 events, half a second of a flood."""
@@ -39,15 +39,15 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
         self._thread.start()
 
-    def put(self, lines: Sequence[bytes]) -> None:
+    def put(self, pieces: Sequence[bytes]) -> None:
         """To be written as soon as the sink can."""
-        size = sum(map(len, lines))
+        size, count = sum(map(len, pieces)), count_lines(pieces)
         with self._changed:
             if self._bytes + size > self._room:
-                self._lose(Shortfall(len(lines), SLOW))
+                self._lose(Shortfall(count, SLOW))
                 return
-            self._waiting.append(lines)
-            self._put_lines += len(lines)
+            self._waiting.append(pieces)
+            self._put_lines += count
             self._bytes += size
             self._changed.notify()
 
@@ -78,7 +78,7 @@ class Writer:
             self._changed.notify()
         self._thread.join(patience)
         with self._changed:
-            if left := sum(map(len, self._waiting)):
+            if left := sum(map(count_lines, self._waiting)):
                 self._waiting.clear()
                 self._lose(Shortfall(left, SLOW))
 
@@ -87,31 +87,32 @@ class Writer:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._reopen or self._closing)
                 reopen, self._reopen = self._reopen, False
-                lines = list(chain.from_iterable(self._waiting))
+                pieces = list(chain.from_iterable(self._waiting))
                 self._waiting.clear()
                 closing = self._closing
             if reopen:
                 self._sink.reopen()
-            if lines:
-                self._write(lines)
+            if pieces:
+                self._write(pieces)
                 if not closing:
                     time.sleep(GATHER_SECONDS)
             elif closing:
                 self._sink.close()
                 return
 
-    def _write(self, lines: list[bytes]) -> None:
+    def _write(self, pieces: list[bytes]) -> None:
+        count = count_lines(pieces)
         try:
-            shortfall = self._sink.write(lines)
+            shortfall = self._sink.write(pieces)
         except Exception as failure:  # noqa: BLE001  a fault of ours must not end the event log unseen
-            shortfall = Shortfall(len(lines), f"{type(failure).__name__}: {failure}")
+            shortfall = Shortfall(count, f"{type(failure).__name__}: {failure}")
         with self._changed:
-            self._bytes -= sum(map(len, lines))
-            self._given_lines += len(lines)
+            self._bytes -= sum(map(len, pieces))
+            self._given_lines += count
             self._given.notify_all()
-            count = shortfall.count if shortfall else 0
-            self.written += len(lines) - count
-            self.trouble = shortfall.reason if shortfall and count else ""
+            lost = shortfall.count if shortfall else 0
+            self.written += count - lost
+            self.trouble = shortfall.reason if shortfall and lost else ""
             if shortfall:
                 self._lose(shortfall)
 

@@ -13,6 +13,7 @@ import msgspec
 
 from calicod.errors import CalicodError
 from calicod.model.network import family_of
+from calicod.netfilter.endings import Ended, Reader
 from calicod.netfilter.flow import (
     AF_NUMBERS,
     GET,
@@ -47,7 +48,6 @@ from calicod.netfilter.netlink import (
     fail,
     messages,
 )
-from calicod.netfilter.shape import Shapes
 
 __all__ = [
     "ConntrackEvent",
@@ -103,7 +103,7 @@ class Events:
     ) -> None:
         groups = (GROUP_DESTROY,) if ends_only else (GROUP_NEW, GROUP_DESTROY)
         self._netlink = Netlink(NETLINK_NETFILTER, groups=groups, buffer=buffer)
-        self._shapes = Shapes()
+        self._reader = Reader()
         if began is not None:
             self._netlink.attach(only_began(*began))
 
@@ -116,13 +116,13 @@ class Events:
         """For an event loop's `add_reader`."""
         return self._netlink.fileno()
 
-    def read(self, limit: int = 1000) -> list[ConntrackEvent]:
-        """What has come, about `limit` datagrams at most (one event each): the caller has other things to do too."""
-        events: list[ConntrackEvent] = []
-        while len(events) < limit and (received := self._netlink.receive_many()):
+    def read(self, limit: int = 1000) -> tuple[list[Flow], list[Ended]]:
+        """What began and what ended, about `limit` datagrams at most (one event each): the caller has more to do."""
+        began, ends, read = list[Flow](), list[Ended](), self._reader.read
+        while len(began) + len(ends) < limit and (received := self._netlink.receive_many()):
             for data in received:
-                events += parse(data, self._shapes.read)
-        return events
+                read(data, began, ends)
+        return began, ends
 
     def close(self) -> None:
         """Ends the stream."""

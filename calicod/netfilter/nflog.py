@@ -92,9 +92,12 @@ PLAIN = {
 """By family: without options, or extension headers, and no fragment."""
 
 
-Logged = tuple[Hook, bool, int, bytes, bytes, int, int]
-"""A packet that a rule of ours has logged: hook, whether a failsafe let it pass (else a memory of policy), protocol,
-source, destination, and their ports. A bare tuple: nothing costs less."""
+Logged = tuple[int, bytes, bytes, int, int]
+"""A packet that a rule of ours has logged: its number, source, destination, and their ports. A bare tuple: nothing
+costs less."""
+Run = tuple[Hook, bool, int, list[Logged]]
+"""Packets that were logged one after the other: hook, whether a failsafe let them pass (else a memory of policy),
+protocol."""
 
 
 class Shape:
@@ -134,7 +137,7 @@ class Reader:
         """Layouts."""
         return sum(map(len, self._shapes.values()))
 
-    def parse(self, data: bytes, found: list[Logged]) -> None:
+    def parse(self, data: bytes, found: list[Run]) -> None:
         """Adds the packets of one datagram. Most hold packets of one rule only, whose messages are alike."""
         if len(data) < LEAST_BYTES:
             return
@@ -146,19 +149,16 @@ class Reader:
         elif len(data) > len(alike):  # the message that ends a series, or more
             self._one_by_one(data[len(alike) :], found)
 
-    def _at_once(self, data: bytes, stride: int, count: int, found: list[Logged]) -> bool:
+    def _at_once(self, data: bytes, stride: int, count: int, found: list[Run]) -> bool:
         for shape in self._shapes.get(stride, ()):
             if shape.fits(data, count):
-                hook, failsafe = shape.hook, shape.failsafe
-                for sequence, src, dst, sport, dport in shape.content.iter_unpack(data):
-                    if sequence != self._next:
-                        self._missed(sequence)
-                    self._next = sequence + 1 & U32_MASK
-                    found.append((hook, failsafe, TCP, src, dst, sport, dport))
+                packets: list[Logged] = list(shape.content.iter_unpack(data))
+                self._count([packet[0] for packet in packets])
+                found.append((shape.hook, shape.failsafe, TCP, packets))
                 return True
         return False
 
-    def _one_by_one(self, data: bytes, found: list[Logged]) -> None:
+    def _one_by_one(self, data: bytes, found: list[Run]) -> None:
         offset, end = 0, len(data)
         while offset + LEAST_BYTES <= end:
             length, kind = HEADER.unpack_from(data, offset)[:2]
@@ -170,24 +170,27 @@ class Reader:
                 self._slowly(message, length, found)
             offset += stride
 
-    def _missed(self, sequence: int) -> None:
-        if self._next is not None:
-            self.lost += sequence - self._next & U32_MASK
+    def _count(self, numbers: list[int]) -> None:
+        """Of packets that came one after the other."""
+        first, count = numbers[0], len(numbers)
+        if first != self._next or numbers != list(range(first, first + count)):
+            expected = [first if self._next is None else self._next, *(number + 1 for number in numbers)]
+            self.lost += sum(number - due & U32_MASK for number, due in zip(numbers, expected, strict=False))
+        self._next = numbers[-1] + 1 & U32_MASK
 
-    def _slowly(self, message: bytes, length: int, found: list[Logged]) -> None:
+    def _slowly(self, message: bytes, length: int, found: list[Run]) -> None:
         """Attribute by attribute; learns the layout."""
         parts = attributes(message[LEAST_BYTES:length])
         packet, hook = decode(parts.get(PAYLOAD, b"")), HOOKS.get(parts.get(PACKET_HEADER, b"\0\0\0")[2:3])
-        number = parts.get(SEQUENCE, b"")
-        if len(number) == U32.size:
-            (sequence,) = U32.unpack(number)
-            self._missed(sequence)
-            self._next = sequence + 1 & U32_MASK
+        told, number = parts.get(SEQUENCE, b""), 0
+        if len(told) == U32.size:
+            (number,) = U32.unpack(told)
+            self._count([number])
         if not isinstance(packet, Packet) or hook is None or packet.protocol not in {TCP, UDP} or packet.fragment:
             self.lost += 1
             return
         failsafe = parts.get(PREFIX, b"").rstrip(b"\0") == FAILSAFE_PREFIX.encode()
-        found.append((hook, failsafe, packet.protocol, packet.src, packet.dst, packet.sport, packet.dport))
+        found.append((hook, failsafe, packet.protocol, [(number, packet.src, packet.dst, packet.sport, packet.dport)]))
         learned = learn(message, length, 4 if len(packet.src) == V4_LENGTH else 6, hook, failsafe=failsafe)
         if learned is not None and (len(message) in self._shapes or len(self._shapes) < self._lengths):
             known = self._shapes.setdefault(len(message), [])
@@ -237,9 +240,9 @@ class LogGroup:
         """Gives the group back, unless another process holds it too."""
         self._netlink.close()
 
-    def read(self) -> list[Logged]:
+    def read(self) -> list[Run]:
         """What has come."""
-        found: list[Logged] = []
+        found: list[Run] = []
         while (data := self._netlink.receive(RECEIVE_BYTES)) is not None:
             self._reader.parse(data, found)
         return found

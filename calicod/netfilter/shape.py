@@ -73,8 +73,28 @@ class Shapes:
         return found
 
 
+class Layout(msgspec.Struct, frozen=True):
+    """A whole message: which of its bits are fixed, how its content is read, what that is called."""
+
+    mask: bytes
+    form: str
+    names: tuple[str, ...]
+
+
 def learn(body: bytes, family: int) -> Shape | None:
     """The shape of a message that was read; None when it is one of those that must be read the slow way."""
+    layout = lay_out(body, family)
+    if layout is None:
+        return None
+    places = {name: len(layout.names) + number for number, name in enumerate(REST)}
+    places |= {name: number for number, name in enumerate(layout.names)}
+    number = int.from_bytes(layout.mask)
+    order = itemgetter(*(places[name] for name in (*ORDER, *REST)))
+    return Shape(number, int.from_bytes(body) & number, Struct(f">{layout.form}"), order)
+
+
+def lay_out(body: bytes, family: int) -> Layout | None:
+    """Of the attributes of a connection with ports; None when it must be read the slow way."""
     mask, form, names = b"", "", list[str]()
     while len(mask) < len(body):
         part = describe(body[len(mask) :], family)
@@ -86,11 +106,7 @@ def learn(body: bytes, family: int) -> Shape | None:
         names += part.names
     if len(mask) != len(body) or not {*ORDER} <= {*names} or len({*names}) < len(names):
         return None
-    places = {name: len(names) + number for number, name in enumerate(REST)}
-    places |= {name: number for number, name in enumerate(names)}
-    number = int.from_bytes(mask)
-    order = itemgetter(*(places[name] for name in (*ORDER, *REST)))
-    return Shape(number, int.from_bytes(body) & number, Struct(f">{form}"), order)
+    return Layout(mask, form, tuple(names))
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from calicod.netfilter import conntrack
-from calicod.netfilter.flow import FlowTuple
+from calicod.netfilter.endings import Ended
+from calicod.netfilter.flow import Flow, FlowTuple
 from tests.netns.world import World, inside, run, world
 
 pytestmark = pytest.mark.netns
@@ -64,6 +65,12 @@ def datagrams(here: World, family: int, ports: range, answered: int = 0) -> int:
         return sender.getsockname()[1]
 
 
+def datagrams_of(events: conntrack.Events) -> tuple[list[Flow], list[Ended]]:
+    """What it tells of UDP."""
+    began, ends = events.read()
+    return [flow for flow in began if flow.original.protocol == 17], [end for end in ends if end.protocol == 17]
+
+
 def test_only_connections_of_one_mark_are_told_when_they_begin_and_all_when_they_end(here: World, family: int) -> None:
     programs = {4: "iptables-legacy", 6: "ip6tables-legacy"}
     rule = ("-p", "udp", "-m", "multiport", "--dports", "5001,5002", "-j", "CONNMARK", "--set-xmark")
@@ -74,16 +81,16 @@ def test_only_connections_of_one_mark_are_told_when_they_begin_and_all_when_they
     try:
         datagrams(here, family, range(5000, 5003))
         run("conntrack", "-F")
-        told = [event for event in events.read() if event.flow.original.protocol == 17]
-        none = [event for event in other.read() if event.flow.original.protocol == 17]
+        began, ends = datagrams_of(events)
+        none, others = datagrams_of(other)
     finally:
         events.close()
         other.close()
         run(programs[family], "-t", "mangle", "-F", "OUTPUT")
 
-    assert sorted(event.flow.original.dport for event in told if event.new) == [5001, 5002]
-    assert sorted(event.flow.original.dport for event in told if not event.new) == [5000, 5001, 5002]
-    assert [event.new for event in none] == [False] * 3
+    assert sorted(flow.original.dport for flow in began) == [5001, 5002]
+    assert sorted(end.dport for end in ends) == sorted(end.dport for end in others) == [5000, 5001, 5002]
+    assert none == []
 
 
 def test_where_only_ends_are_asked_for_only_they_are_told(here: World, family: int) -> None:
@@ -92,12 +99,12 @@ def test_where_only_ends_are_asked_for_only_they_are_told(here: World, family: i
         datagrams(here, family, range(5000, 5003))
         begun = events.read()
         run("conntrack", "-F")
-        told = [event for event in events.read() if event.flow.original.protocol == 17]
+        told = datagrams_of(events)
     finally:
         events.close()
 
-    assert begun == []
-    assert sorted((event.new, event.flow.original.dport) for event in told) == [(False, n) for n in range(5000, 5003)]
+    assert begun == ([], [])
+    assert (told[0], sorted(end.dport for end in told[1])) == ([], [5000, 5001, 5002])
 
 
 def test_a_connection_is_told_when_it_begins_and_when_it_ends(here: World, family: int) -> None:
@@ -105,26 +112,25 @@ def test_a_connection_is_told_when_it_begins_and_when_it_ends(here: World, famil
     try:
         sport = datagrams(here, family, range(5000, 5001), answered=1)
         run("conntrack", "-F")
-        new, ended = (event for event in events.read() if event.flow.original.protocol == 17)
+        (new,), (ended,) = datagrams_of(events)
     finally:
         events.close()
 
     local, remote = packed(family)
     head = 20 if family == 4 else 40
-    assert (new.new, ended.new) == (True, False)
-    assert new.flow.original == FlowTuple(17, local, remote, sport, 5000)
-    assert new.flow.reply == FlowTuple(17, remote, local, 5000, sport)
-    assert (ended.flow.original, ended.flow.reply) == (new.flow.original, new.flow.reply)
-    assert (ended.flow.packets, ended.flow.bytes) == (1, head + 8 + 5)
-    assert (ended.flow.reply_packets, ended.flow.reply_bytes) == (1, head + 8 + 10)
-    assert 0 < ended.flow.start_ns < ended.flow.stop_ns
+    assert new.original == FlowTuple(17, local, remote, sport, 5000)
+    assert new.reply == FlowTuple(17, remote, local, 5000, sport)
+    assert ended.ends == (local, remote, sport, 5000, 17)
+    assert (ended.packets, ended.octets) == (1, head + 8 + 5)
+    assert (ended.reply_packets, ended.reply_octets) == (1, head + 8 + 10)
+    assert 0 < ended.start_ns < ended.stop_ns
 
 
 def test_a_ping_is_told_with_type_and_identifier(here: World, family: int) -> None:
     events = conntrack.Events()
     try:
         run("ping", "-c1", "-W2", *(("-6",) if family == 6 else ()), ADDRESSES[family][1])
-        flows = [e.flow for e in events.read() if e.new and e.flow.original.protocol in {1, 58}]
+        flows = [flow for flow in events.read()[0] if flow.original.protocol in {1, 58}]
     finally:
         events.close()
 
@@ -139,12 +145,12 @@ def test_events_that_found_no_room_are_counted(here: World) -> None:
     events = conntrack.Events(buffer=1)
     try:
         datagrams(here, 4, range(6000, 6000 + MANY))
-        told = events.read()
+        told, _ = events.read()
         assert events.overruns > 0
         assert len(told) < MANY
         before = events.overruns
         datagrams(here, 4, range(7000, 7001))
-        assert [event.flow.original.dport for event in events.read()] == [7000]
+        assert [flow.original.dport for flow in events.read()[0]] == [7000]
         assert events.overruns == before
     finally:
         events.close()

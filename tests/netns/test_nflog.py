@@ -12,8 +12,9 @@ from calicod.errors import CalicodError
 from calicod.model.hook import Hook
 from calicod.netfilter import nflog
 from calicod.netfilter.netlink import SO_RCVBUFFORCE
-from calicod.netfilter.nflog import AT_ONCE, SNAP_BYTES, Logged, LogGroup
+from calicod.netfilter.nflog import AT_ONCE, SNAP_BYTES, LogGroup
 from tests.netns.world import inside, run, world
+from tests.unit.netfilter.logged import One, singly
 
 pytestmark = pytest.mark.netns
 GROUP = 5200
@@ -41,12 +42,12 @@ def group() -> Iterator[LogGroup]:
         yield made
 
 
-def read(group: LogGroup, count: int) -> list[Logged]:
+def read(group: LogGroup, count: int) -> list[One]:
     """So many packets, or what has come in time."""
-    found, deadline = group.read(), time.monotonic() + PATIENCE
+    found, deadline = singly(group.read()), time.monotonic() + PATIENCE
     while len(found) < count and time.monotonic() < deadline:
         time.sleep(0.01)
-        found += group.read()
+        found += singly(group.read())
     return found
 
 
@@ -104,7 +105,7 @@ def test_what_the_kernel_has_no_room_for_is_counted(group: LogGroup, monkeypatch
         datagrams(4, many)
         found = read(small, 1)
         time.sleep(0.1)
-        found += small.read()
+        found += singly(small.read())
         assert 0 < len(found) < many
         small._netlink.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
         datagrams(4, 1)

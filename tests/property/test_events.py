@@ -7,9 +7,9 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from calicod.daemon.beginnings import Known
 from calicod.daemon.closings import figures
 from calicod.daemon.directory import Directory
-from calicod.daemon.events import Known
 from calicod.daemon.lines import OPEN_END, Lines, Moment
 from calicod.daemon.templates import Route, build
 from calicod.model.decision import Decision, EndpointReference, Pending, PolicyReference
@@ -30,6 +30,7 @@ from calicod.model.network import Network, format_address
 from calicod.model.protocol import protocol_name
 from calicod.model.record import Batch
 from calicod.model.verdict import Reason, Verdict
+from calicod.netfilter.endings import ended
 from calicod.netfilter.flow import Flow, FlowTuple
 from calicod.ruleset.program import KnownNetwork
 from tests.unit.daemon.telling import SECOND, T0, Teller, deny, packet, rule
@@ -223,7 +224,8 @@ def test_what_the_kernel_let_pass_is_told_in_the_very_bytes_of_what_a_worker_jud
     judged, begun = Teller(*owners).log, Teller(*owners).log
     begun.know([Known(msgspec.structs.replace(first, sport=1, time_ns=0), revision)])
 
-    told = begun.begun([(hook, False, first.protocol, *(ends[name] for name in FOUR))], deque(), first.time_ns)
+    logged = (0, *(ends[name] for name in FOUR))
+    told = begun.begun([(hook, False, first.protocol, [logged])], deque(), first.time_ns)
 
     assert told == judged.records(Batch(0, revision, (first,)))
     assert begun.hits() == judged.hits()
@@ -248,7 +250,7 @@ def test_the_end_of_a_connection_has_the_same_bytes_too(decision, route, moment,
     flow = Flow(one, one, 0, 0, 0, packets, octets, reply_packets, reply_octets, start, stop)
     seen = Moment(template=build(1, decision, route, Directory()), **moment)
 
-    line = Lines("n1", Directory()).line("connection.closed", seen, more=figures(flow))
+    line = Lines("n1", Directory()).line("connection.closed", seen, more=figures(ended(flow)))
 
     expected = {
         "duration_ms": max(0, stop - start) // 1000 / 1000 if start and stop else None,

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from calicod.cli.events import command
 from calicod.model.event import KernelDropped, PolicyRejected, encode
 from calicod.model.record import Batch
-from calicod.netfilter.flow import ConntrackEvent
+from calicod.netfilter.endings import ended
 from tests.unit.cli.serving import serving
 from tests.unit.daemon.telling import T0, Teller, allow, deny, flow, known, packet, rule
 
@@ -23,7 +23,7 @@ def told() -> list[bytes]:
     rejected = PolicyRejected(code="P107", kind="NetworkPolicy", namespace="production", name="web", **fields)
     return [
         *log.records(Batch(0, 1, (packet(allow()), refused))),
-        *log.connections([ConntrackEvent(False, flow(0, 5))], T0),
+        *log.ended([ended(flow(0, 5))], T0),
         encode(KernelDropped(reason="invalid", count=3)),
         encode(rejected),
     ]

@@ -15,7 +15,7 @@ from calicod.daemon.supervisor import Supervisor
 from calicod.eventlog.file import FileSettings
 from calicod.model.record import Applied, Swap
 from calicod.netfilter.memory import MemoryInstaller
-from calicod.netfilter.nflog import Logged, LogGroup
+from calicod.netfilter.nflog import LogGroup, Run
 from tests.netns.world import inside, world
 
 PATIENCE = 10.0
@@ -45,13 +45,13 @@ class Logs(LogGroup):
         self.group = 5200
         self.missed = 0
         self._ours, self._theirs = socket.socketpair()
-        self._waiting: list[Logged] = []
+        self._waiting: list[Run] = []
 
     @property
     def lost(self) -> int:
         return self.missed
 
-    def come(self, *logged: Logged, quietly: bool = False) -> None:
+    def come(self, *logged: Run, quietly: bool = False) -> None:
         """Packets; `quietly`: nobody is woken."""
         self._waiting += logged
         if not quietly:
@@ -60,7 +60,7 @@ class Logs(LogGroup):
     def fileno(self) -> int:
         return self._theirs.fileno()
 
-    def read(self) -> list[Logged]:
+    def read(self) -> list[Run]:
         with suppress(BlockingIOError):
             self._theirs.recv(1000, socket.MSG_DONTWAIT)
         found, self._waiting = self._waiting, []

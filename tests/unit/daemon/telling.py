@@ -16,8 +16,9 @@ from calicod.model.marks import FAILSAFE_ID, layout
 from calicod.model.network import parse_network
 from calicod.model.record import Batch, Record
 from calicod.model.verdict import Reason, Verdict
-from calicod.netfilter.flow import ConntrackEvent, Flow, FlowTuple
-from calicod.netfilter.nflog import Logged
+from calicod.netfilter.endings import ended
+from calicod.netfilter.flow import Flow, FlowTuple
+from calicod.netfilter.nflog import Run
 from calicod.ruleset.program import KnownNetwork, RuleSet
 
 NODE = "n1"
@@ -63,10 +64,10 @@ def packet(decision: Decision, at: float = 0.0, **fields: object) -> Record:
     return Record(**{"time_ns": T0 + int(at * SECOND), "decision": encoded(decision), **path, **flow, **given})
 
 
-def syn(*, failsafe: bool = False, **fields: object) -> Logged:
+def syn(*, failsafe: bool = False, **fields: object) -> Run:
     """The packet of `packet`, as a rule has logged it."""
     r = packet(allow(), **fields)
-    return r.hook, failsafe, r.protocol, r.src, r.dst, r.sport, r.dport
+    return r.hook, failsafe, r.protocol, [(0, r.src, r.dst, r.sport, r.dport)]
 
 
 def ping(decision: Decision, at: float = 0.0, *, icmp_id: int = 7, **fields: object) -> Record:
@@ -106,16 +107,14 @@ class Teller:
         return values(self.log.records(Batch(0, revision, records, lost)))
 
     def began(self, *flows: Flow, at: float = 0.0) -> list[Event]:
-        events = [ConntrackEvent(True, each) for each in flows]
-        return values(self.log.connections(events, T0 + int(at * SECOND)))
+        return values(self.log.connections(flows, T0 + int(at * SECOND)))
 
     def ended(self, *flows: Flow, at: float = 0.0) -> list[Event]:
-        events = [ConntrackEvent(False, each) for each in flows]
-        return values(self.log.connections(events, T0 + int(at * SECOND)))
+        return values(self.log.ended(map(ended, flows), T0 + int(at * SECOND)))
 
-    def logged(self, *packets: Logged, at: float = 0.0, ends: Iterable[Flow] = ()) -> list[Event]:
+    def logged(self, *packets: Run, at: float = 0.0, ends: Iterable[Flow] = ()) -> list[Event]:
         """The kernel let them pass by itself; `ends`: what conntrack has told meanwhile."""
-        waiting = deque(ConntrackEvent(False, each) for each in ends)
+        waiting = deque(map(ended, ends))
         return values(self.log.begun(packets, waiting, T0 + int(at * SECOND)))
 
     def tick(self, at: float) -> list[Event]:

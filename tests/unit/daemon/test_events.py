@@ -5,18 +5,17 @@ from collections import deque
 import msgspec
 import pytest
 
-from calicod.daemon.events import Known
+from calicod.daemon.beginnings import Known
 from calicod.daemon.folding import LOG_LIMIT, WINDOW_NS
 from calicod.model.decision import Decision, EndpointReference, Pending
 from calicod.model.event import ConnectionAllowed, EventsLost, Hits, Party, PolicyApplied, QueueDropped
 from calicod.model.hook import Hook
 from calicod.model.record import Batch, Record
 from calicod.model.verdict import Reason, Verdict
-from calicod.netfilter.flow import ConntrackEvent, FlowTuple
+from calicod.netfilter.endings import ended
 from calicod.ruleset.program import CompiledPolicy, RuleSet
 from tests.unit.daemon.telling import (
     CLIENT,
-    FAILSAFE,
     HOST,
     ICMPV6,
     NODE,
@@ -24,7 +23,6 @@ from tests.unit.daemon.telling import (
     SERVER,
     STAMPED,
     T0,
-    TCP,
     UDP,
     Teller,
     allow,
@@ -36,7 +34,6 @@ from tests.unit.daemon.telling import (
     packet,
     ping,
     rule,
-    syn,
     values,
 )
 
@@ -111,14 +108,14 @@ def test_the_same_ports_at_once_are_a_new_connection_when_the_first_has_ended():
 def test_an_end_is_told_before_the_records_that_come_after_it_and_a_later_one_is_left():
     teller = Teller()
     teller.judged(packet(allow()))
-    ends = deque(ConntrackEvent(False, flow(0, ended)) for ended in (0.5, 0.8))
+    ends = deque(ended(flow(0, at)) for at in (0.5, 0.8))
     batch = Batch(0, 1, (packet(allow(), 0.4, sport=2), packet(allow(), 0.6)))
 
     told = values(teller.log.records(batch, ends, T0))
 
     assert names(told) == ["connection.allowed", "connection.closed", "connection.allowed"]
     assert [event.src_port for event in told] == [2, 40001, 40001]
-    assert [end.flow.stop_ns for end in ends] == [T0 + int(0.8 * SECOND)]
+    assert [end.stop_ns for end in ends] == [T0 + int(0.8 * SECOND)]
 
 
 @pytest.mark.parametrize("decision", [allow(), deny()], ids=["allowed", "refused"])
@@ -321,7 +318,7 @@ def test_a_successor_tells_what_the_kernel_allowed_while_nobody_was_alive():
     successor, record = Teller(), packet(allow())
     successor.log.seed([flow(0.95)])
     successor.log.know([Known(record, 1)])
-    logged = (record.hook, False, record.protocol, record.src, record.dst, record.sport, record.dport)
+    logged = (record.hook, False, record.protocol, [(0, record.src, record.dst, record.sport, record.dport)])
 
     lines = successor.log.begun([logged], deque(), T0 + 5 * SECOND)
 
@@ -516,185 +513,3 @@ def test_what_nobody_had_to_judge_after_a_prednat_rule_is_told_as_that_rule_allo
     (told,) = Teller().judged(early, spared)
 
     assert (told.hook, told.reason, told.policy) == (Hook.PREROUTING, Reason.RULE, rule("before"))
-
-
-# What the kernel let pass by itself: told as if it had been judged
-
-
-def knowing(*records: Record, revision: int = 1) -> Teller:
-    """It is told what the kernel allows by itself."""
-    teller = Teller(known("WorkloadEndpoint", "production", "red-0", "10.65.0.2/32", color="red"))
-    teller.log.know([Known(record, revision) for record in records])
-    return teller
-
-
-def test_the_line_is_what_a_worker_would_have_made_of_the_packet():
-    record, judging = packet(allow(), 0.25), knowing()
-    told = judging.log.records(Batch(0, 7, (record,)))
-
-    teller = knowing(packet(allow(), sport=9), revision=7)
-    lines = teller.log.begun([syn()], deque(), record.time_ns)
-
-    assert lines == told
-    assert teller.log.hits() == judging.log.hits() == {("NetworkPolicy", "production", "web"): (1, 0, 0)}
-
-
-@pytest.mark.parametrize(
-    ("dst", "src", "hook", "reporter"),
-    [(HOST, CLIENT, Hook.INPUT, "dst"), (SERVER, HOST, Hook.OUTPUT, "src"), (SERVER, CLIENT, None, None)],
-)
-def test_what_a_failsafe_let_pass_is_told_as_by_conntracks_event(dst, src, hook, reporter):
-    original = FlowTuple(TCP, packed(src), packed(dst), 40001, 6379)
-    reply = FlowTuple(TCP, packed(dst), packed(src), 6379, 40001)
-    by_conntrack = Teller().began(flow(original=original, reply=reply, mark=FAILSAFE))
-
-    (told,) = Teller().logged(syn(failsafe=True, src=src, dst=dst, hook=Hook.INPUT))
-
-    assert [told] == by_conntrack
-    assert (told.reason, told.hook, told.reporter, told.policy) == (Reason.FAILSAFE, hook, reporter, None)
-
-
-def test_a_failsafe_is_one_also_where_the_kernel_allows_that_kind_by_itself():
-    teller = knowing(packet(allow(), protocol=UDP))
-
-    told = teller.logged(syn(failsafe=True, protocol=UDP, sport=5), syn(protocol=UDP, sport=6))
-
-    assert [event.reason for event in told] == [Reason.FAILSAFE, Reason.RULE]
-    assert teller.log.hits() == {("NetworkPolicy", "production", "web"): (1, 0, 0)}
-
-
-def test_what_the_kernel_allowed_a_moment_ago_is_still_known_and_what_it_allowed_before_that_is_not():
-    teller = knowing(packet(allow()))
-    teller.log.know([Known(packet(allow(rule("other")), dport=81), 2)])
-
-    told = teller.logged(syn(sport=1), syn(sport=2, dport=81))
-    assert [(event.policy.name, event.revision) for event in told] == [("web", 1), ("other", 2)]
-
-    teller.log.know([])
-    (unknown,) = teller.logged(syn(sport=3))
-    assert (unknown.policy, unknown.hook, unknown.dst.name, unknown.src_port) == (None, None, "red-0", 3)
-    assert teller.log.hits()["NetworkPolicy", "production", "web"] == (1, 0, 0)
-
-
-@pytest.mark.parametrize(
-    "other", [syn(hook=Hook.INPUT), syn(src=HOST), syn(dst=HOST), syn(dport=80)], ids=["hook", "src", "dst", "port"]
-)
-def test_another_kind_is_not_told_as_a_known_one(other):
-    teller = knowing(packet(allow()))
-
-    first, second = teller.logged(other, syn(sport=2))
-
-    assert (first.policy, second.policy) == (None, rule())
-
-
-def test_a_kind_is_idle_from_the_first_look_without_a_connection_on():
-    one = Known(packet(allow()), 1)
-    teller = Teller()
-    teller.log.know([one])
-    idle = []
-    for connections in ([syn(), syn(sport=2)], [], [], [syn(failsafe=True, sport=3)], [syn(sport=4)]):
-        teller.logged(*connections)
-        one.look()
-        idle.append(one.idle)
-
-    assert idle == [0, 1, 2, 3, 0]
-
-
-def test_a_syn_that_comes_again_before_its_stamp_is_the_same_connection():
-    teller = knowing(packet(allow()))
-
-    assert names(teller.logged(syn(), syn())) == ["connection.allowed"]
-    assert teller.logged(syn(), at=0.9) == []
-    assert teller.judged(packet(allow(), 0.95)) == []
-    assert teller.log.hits() == {("NetworkPolicy", "production", "web"): (1, 0, 0)}
-
-
-def test_a_connection_that_a_worker_has_told_is_not_told_again():
-    teller = knowing(packet(allow()))
-    teller.judged(packet(allow()))
-
-    assert teller.logged(syn(), at=0.5) == []
-
-
-def test_the_same_ports_later_are_a_new_connection_for_the_kernel_too():
-    teller = knowing(packet(allow()))
-
-    told = teller.logged(syn()) + teller.logged(syn(), at=30.0)
-
-    assert names(told) == ["connection.allowed"] * 2
-    assert told[0].flow_id != told[1].flow_id
-
-
-def test_the_end_of_an_earlier_connection_of_the_same_ends_is_told_before():
-    teller = knowing(packet(allow()))
-    (first,) = teller.logged(syn())
-
-    told = teller.logged(syn(), at=0.5, ends=[flow(0.0, 0.2)])
-
-    assert names(told) == ["connection.closed", "connection.allowed"]
-    assert [event.flow_id for event in told] == [first.flow_id] * 2  # both began in the same second
-    assert told[0].policy == rule()
-
-
-@pytest.mark.parametrize("lag", [0.02, 1.5, 5.0])
-def test_the_end_of_a_connection_that_is_told_just_now_comes_after_it_however_late_it_is_read(lag):
-    teller = knowing(packet(allow()))
-
-    begun, closed = teller.logged(syn(), at=lag, ends=[flow(0.0, 0.01)])
-
-    assert names([begun, closed]) == ["connection.allowed", "connection.closed"]
-    assert (closed.flow_id, closed.policy, closed.duration_ms) == (begun.flow_id, rule(), 10)
-    assert len(teller.log._history._flows) == 0
-
-
-def test_the_ends_of_two_that_followed_each_other_at_once_are_both_told():
-    teller = knowing(packet(allow()))
-    teller.logged(syn())
-
-    told = teller.logged(syn(), at=0.5, ends=[flow(0.0, 0.2), flow(0.3, 0.4)])
-
-    assert names(told) == ["connection.closed", "connection.allowed", "connection.closed"]
-    assert [event.policy for event in told] == [rule()] * 3
-
-
-def test_ends_that_come_later_are_left_and_those_of_connections_that_are_not_ours_are_not_told():
-    teller = knowing(packet(allow()))
-    ends = deque(ConntrackEvent(False, each) for each in (flow(0.0, 0.1, mark=0), flow(0.0, 9.0)))
-
-    teller.log.begun([syn(sport=7)], ends, T0 + SECOND)
-
-    assert [end.flow.stop_ns for end in ends] == [T0 + 9 * SECOND]
-
-
-def test_what_was_begun_is_told_when_it_ends_under_the_same_id_and_policy():
-    teller = knowing(packet(allow()))
-    (begun,) = teller.logged(syn())
-
-    (closed,) = teller.ended(flow(0.0, 9.0, mark=STAMPED))
-
-    assert (closed.flow_id, closed.policy, closed.src, closed.dst) == (begun.flow_id, rule(), begun.src, begun.dst)
-    assert closed.dst == Party("WorkloadEndpoint", "production", "red-0", {"color": "red"})
-
-
-def test_hits_of_a_policy_are_counted_for_each_connection():
-    teller = knowing(packet(allow()), packet(allow(rule("other")), dport=81))
-
-    teller.logged(*(syn(sport=n) for n in range(5)), *(syn(sport=n, dport=81) for n in range(3)), syn(dport=1))
-    teller.logged(syn(sport=9))
-
-    assert teller.log.hits() == {
-        ("NetworkPolicy", "production", "web"): (6, 0, 0),
-        ("NetworkPolicy", "production", "other"): (3, 0, 0),
-    }
-
-
-def test_a_directory_that_is_replaced_is_the_one_that_says_who_they_are():
-    teller = knowing(packet(allow()))
-    teller.logged(syn())
-    web = CompiledPolicy(kind="NetworkPolicy", tier="default", namespace="production", name="web")
-    owner = known("NetworkSet", "", "all", "0.0.0.0/0")
-
-    teller.log.adopt(RuleSet(node=NODE, policies=(web,), known=(owner,)), ())
-
-    assert teller.logged(syn(sport=2))[0].src.name == "all"
-    assert teller.log.hits() == {("NetworkPolicy", "production", "web"): (2, 0, 0)}

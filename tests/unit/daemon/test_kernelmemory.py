@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from calicod.daemon.events import Known
+from calicod.daemon.beginnings import Known
 from calicod.daemon.kernelmemory import (
     BUSY,
     BUSY_IDLE_LOOKS,

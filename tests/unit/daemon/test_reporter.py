@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from calicod.daemon import reporter as module
-from calicod.daemon.events import Known
+from calicod.daemon.beginnings import Known
 from calicod.daemon.reporter import Follower, Reporter
 from calicod.daemon.settings import Settings
 from calicod.eventlog.file import FileSettings
 from calicod.model.event import DaemonRecovered, DaemonStarted, EventsLost, decode
 from calicod.model.record import Batch
-from calicod.netfilter.flow import ConntrackEvent
+from calicod.netfilter.endings import ended
 from calicod.ruleset.program import RuleSet
 from tests.unit.daemon.telling import SECOND, T0, allow, deny, flow, names, packet, syn, values
 
@@ -67,7 +67,7 @@ def test_what_workers_conntrack_and_the_daemon_tell_goes_to_the_file_in_order(re
     reporter.emit(EVENT)
     reporter.batch(Batch(0, 3, (packet(allow()), packet(deny(), sport=1))))
     clock.at = 5
-    reporter.connections([ConntrackEvent(False, flow(0, 5))], 0)
+    reporter.connections([], [ended(flow(0, 5))], 0)
     until(lambda: reporter.written == 4)
 
     told = ["daemon.recovered", "connection.allowed", "connection.denied", "connection.closed"]
@@ -131,7 +131,7 @@ def test_summaries_come_with_the_tick_and_with_the_end(reporter, path, clock):
 
 def test_a_port_that_is_used_again_at_once_is_a_connection_of_its_own(reporter):
     reporter.batch(Batch(0, 1, (packet(allow()),)))
-    reporter.connections([ConntrackEvent(False, flow(0, 0.5))], 0)
+    reporter.connections([], [ended(flow(0, 0.5))], 0)
     reporter.batch(Batch(0, 1, (packet(allow(), 0.4, sport=2), packet(allow(), 0.6))))
 
     told = values(reporter.recent())
@@ -141,20 +141,20 @@ def test_a_port_that_is_used_again_at_once_is_a_connection_of_its_own(reporter):
 
 def test_an_end_waits_for_the_decision_of_its_connection(reporter, clock):
     reporter.batch(Batch(0, 1, (packet(allow(), sport=2),)))
-    reporter.connections([ConntrackEvent(False, flow(0.1, 0.3))], 0)
+    reporter.connections([], [ended(flow(0.1, 0.3))], 0)
     reporter.batch(Batch(0, 1, (packet(allow(), 0.1),)))
     clock.at = 1
     reporter.tick()
 
-    *_, ended = told = values(reporter.recent())
+    *_, closed = told = values(reporter.recent())
     assert names(told) == ["connection.allowed", "connection.allowed", "connection.closed"]
-    assert ended.policy == told[1].policy
-    assert ended.flow_id == told[1].flow_id
+    assert closed.policy == told[1].policy
+    assert closed.flow_id == told[1].flow_id
 
 
 def test_an_end_that_is_read_with_the_decision_of_its_connection_waits_for_it(reporter, clock):
     clock.at = 1
-    reporter.connections([ConntrackEvent(False, flow(0, 0.5))], 0, judging=True)
+    reporter.connections([], [ended(flow(0, 0.5))], 0, judging=True)
     reporter.batch(Batch(0, 1, (packet(allow()),)))
     clock.at = 2
     reporter.tick()
@@ -170,7 +170,7 @@ def test_when_too_many_ends_wait_they_are_told(reporter, clock, monkeypatch):
     clock.at = 0.01
     for _ in range(3):
         assert len(reporter.recent()) == 1
-        reporter.connections([ConntrackEvent(False, flow(-1, 0.001))], 0)
+        reporter.connections([], [ended(flow(-1, 0.001))], 0)
 
     assert names(values(reporter.recent())) == ["connection.allowed"] + ["connection.closed"] * 3
 
@@ -179,7 +179,7 @@ def test_the_end_of_what_the_kernel_let_pass_is_told_after_it_and_that_of_an_ear
     reporter.know([Known(packet(allow()), 1)])
     reporter.begun([syn()], 0)
     clock.at = 0.5
-    reporter.connections([ConntrackEvent(False, flow(*times)) for times in ((0, 0.2), (0.3, 0.4))], 0, judging=True)
+    reporter.connections([], [ended(flow(*times)) for times in ((0, 0.2), (0.3, 0.4))], 0, judging=True)
     reporter.begun([syn()], 0)
 
     told = values(reporter.recent())
@@ -190,7 +190,7 @@ def test_the_end_of_what_the_kernel_let_pass_is_told_after_it_and_that_of_an_ear
 def test_an_end_waits_for_the_telling_of_what_the_kernel_let_pass_by_itself(reporter, clock):
     reporter.begun([syn(sport=2)], 0)
     clock.at = 0.01
-    reporter.connections([ConntrackEvent(False, flow(0, 0.005))], 0)
+    reporter.connections([], [ended(flow(0, 0.005))], 0)
     clock.at = 0.02
     reporter.begun([syn()], 0)
 
@@ -251,8 +251,8 @@ def test_what_is_settled_is_in_every_file(tmp_path):
 
 def test_what_was_lost_before_it_was_an_event_is_told_and_counted(reporter, clock):
     reporter.batch(Batch(0, 1, (), lost=3))
-    reporter.connections([], 2)
-    reporter.connections([], 2)
+    reporter.connections([], [], 2)
+    reporter.connections([], [], 2)
     reporter.tick()
 
     told = [(event.where, event.count) for event in values(reporter.recent())]
@@ -337,7 +337,7 @@ def test_a_slow_follower_loses_lines_and_is_told_how_many():
 def test_what_a_follower_lost_is_told_as_an_event(reporter):
     async def follow() -> bytes:
         follower = reporter.follow()
-        follower.put([b"x" * (module.FOLLOWER_BYTES + 1)])
+        follower.put([b"x" * module.FOLLOWER_BYTES + b"\n"])
         reporter.emit(EVENT)
         return await anext(follower)
 

@@ -19,7 +19,7 @@ from calicod.datastore.files import Text
 from calicod.errors import CalicodError
 from calicod.model.record import Ready, SupervisorDied, Swap, WorkerDied
 from calicod.model.steering import Steering
-from calicod.netfilter.flow import ConntrackEvent
+from calicod.netfilter.endings import ended
 from calicod.netfilter.memory import MemoryInstaller
 from tests.unit.daemon.control_plane import POLICY, ControlPlane, namespace
 from tests.unit.daemon.telling import STAMPED, flow, syn
@@ -224,13 +224,13 @@ def test_what_the_kernel_lets_pass_by_itself_is_read_and_told_and_what_waits_at_
 def test_what_the_kernel_let_pass_and_has_ended_already_is_told_in_this_order(tmp_path, monkeypatch):
     plane = ControlPlane(tmp_path, logs=True)
     plane.write()
-    events = [[ConntrackEvent(False, flow(0, 0.01, mark=STAMPED))]]
+    ends = [[ended(flow(0, 0.01, mark=STAMPED))]]
     monkeypatch.setattr(module, "EVENTS_AT_ONCE", 1)
 
     async def begin() -> None:
         async with plane.running():
             await plane.healthy()
-            plane.supervisor.connections.read = lambda _: events.pop() if events else []
+            plane.supervisor.connections.read = lambda _: ([], ends.pop() if ends else [])
             plane.logged.come(syn())
             await plane.until(lambda: plane.events("connection.allowed"))
 

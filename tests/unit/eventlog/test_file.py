@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from calicod.eventlog.file import FileSettings, FileSink, whole_lines
+from calicod.eventlog.file import FileSettings, FileSink
+from calicod.eventlog.sink import Several
 
 LINE = b'{"event":"daemon.recovered"}\n'
 
@@ -201,7 +202,22 @@ def test_a_pipe_that_nobody_reads_stops_nobody(tmp_path):
     assert 0 < lost < 10_000
 
 
-def test_how_far_a_write_came_is_known():
-    assert whole_lines(lines(1, 2), 0) == (0, 0)
-    assert whole_lines(lines(1, 2), 10) == (1, 3)
-    assert whole_lines(lines(1, 2), 14) == (2, 0)
+# Pieces of several lines
+
+
+def test_a_piece_of_several_lines_is_written_as_its_lines_are(path):
+    sink = made(path, max_bytes=14, keep=5)
+
+    assert sink.write([Several(b"".join(lines(1, 2, 3)), 3), *lines(4)]) is None
+
+    assert path.with_name(f"{path.name}.1").read_bytes() == b"line 1\nline 2\n"
+    assert path.read_bytes() == b"line 3\nline 4\n"
+
+
+def test_of_a_piece_that_finds_no_room_the_lines_that_did_stay(path):
+    sink = made(path)
+
+    with largest_file(17):
+        shortfall = sink.write([Several(b"".join(lines(1, 2, 3, 4)), 4)])
+
+    assert (shortfall.count, path.read_bytes()) == (2, b"line 1\nline 2\n")

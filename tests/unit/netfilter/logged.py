@@ -1,10 +1,11 @@
 """Messages of nfnetlink_log, laid out as the kernel does (Linux 6.18, of the loopback interface)."""
 
 import struct
+from collections.abc import Iterable
 
 from calicod.model.hook import Hook
 from calicod.netfilter.netlink import HEADER, NLMSG_DONE, attribute
-from calicod.netfilter.nflog import NFGEN, PACKET, PACKET_HEADER, PAYLOAD, PREFIX, SEQUENCE, U32, Logged, Reader
+from calicod.netfilter.nflog import NFGEN, PACKET, PACKET_HEADER, PAYLOAD, PREFIX, SEQUENCE, U32, Reader, Run
 
 TIMESTAMP, INDEV, OUTDEV, UID, GID, HARDWARE = 3, 4, 5, 11, 14, 16
 NUMBERS = {Hook.INPUT: 1, Hook.FORWARD: 2, Hook.OUTPUT: 3}
@@ -76,15 +77,24 @@ def message(
     return HEADER.pack(HEADER.size + len(body), PACKET, 0, 0, 0) + body + bytes(-len(body) % 4)
 
 
-def read(reader: Reader, *datagrams: bytes) -> list[Logged]:
-    """What they tell."""
-    found: list[Logged] = []
+One = tuple[Hook, bool, int, bytes, bytes, int, int]
+"""Hook, whether a failsafe let it pass, protocol, addresses, ports."""
+
+
+def read(reader: Reader, *datagrams: bytes) -> list[One]:
+    """What they tell, packet by packet."""
+    found: list[Run] = []
     for datagram in datagrams:
         reader.parse(datagram, found)
-    return found
+    return singly(found)
 
 
-def slowly(*datagrams: bytes) -> tuple[list[Logged], int]:
+def singly(runs: Iterable[Run]) -> list[One]:
+    """Packet by packet."""
+    return [(*about, *ends) for *about, packets in runs for _, *ends in packets]
+
+
+def slowly(*datagrams: bytes) -> tuple[list[One], int]:
     """The same, attribute by attribute, and how many were lost."""
     reader = Reader(lengths=0)
     return read(reader, *datagrams), reader.lost
