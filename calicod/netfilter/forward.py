@@ -3,8 +3,10 @@
 Law: no failsafe and no discovery passes here. Between interfaces that nobody asks about nothing is touched.
 """
 
+from calicod.netfilter import stamped
 from calicod.netfilter.pattern import Pattern
 from calicod.netfilter.plan import QUEUE, Plan
+from calicod.netfilter.stamped import Way
 from calicod.netfilter.table import PREFIX, Chain
 
 FORWARD = f"{PREFIX}fwd"
@@ -13,9 +15,14 @@ FORWARD = f"{PREFIX}fwd"
 def chains(plan: Plan) -> tuple[Chain, ...]:
     """Those of FORWARD."""
     judge = f"{FORWARD}-judge"
+    ways = (
+        Way(stamped.ORIGINAL, Pattern.incoming, plan.routed),
+        Way(stamped.REPLY, Pattern.outgoing, plan.routed),
+    )
+    most = stamped.rules(plan, f"{FORWARD}-others", ways)
     return (
         plan.chain(FORWARD, *(_all_but(plan, judge) if plan.rest.forward else _only(plan, judge))),
-        plan.judge(FORWARD, plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)),
+        *plan.judge(FORWARD, most, plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)),
         plan.chain(f"{FORWARD}-reply", *plan.tests(Pattern.outgoing, plan.routed, QUEUE, QUEUE)),
         plan.verdict(FORWARD),
         plan.stamp(FORWARD, plan.stamps(Pattern.incoming, plan.routed)),

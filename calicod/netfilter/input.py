@@ -9,9 +9,10 @@ from functools import partial
 from msgspec.structs import replace
 
 from calicod.model.marks import TO_WORKLOAD_ID
-from calicod.netfilter import exempt, kinds
+from calicod.netfilter import exempt, kinds, stamped
 from calicod.netfilter.pattern import Pattern
 from calicod.netfilter.plan import QUEUE, Plan
+from calicod.netfilter.stamped import Way
 from calicod.netfilter.table import Chain
 
 IN = kinds.INPUT
@@ -28,7 +29,12 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     local += [pattern for pattern in plan.sent if pattern not in local]
     return (
         plan.chain(IN, *plan.dispatch(Pattern.incoming, f"{IN}-judge", f"{IN}-judge")),
-        plan.judge(IN, (*tests(plan.like, host, work), *_unsure(plan, work), *tests(others, host, work)), _asked(plan)),
+        *plan.judge(
+            IN,
+            _stamped(plan),
+            (*tests(plan.like, host, work), *_unsure(plan, work), *tests(others, host, work)),
+            _asked(plan),
+        ),
         plan.chain(f"{IN}-reply", *tests(local, host, work)),
         plan.chain(
             host,
@@ -45,6 +51,19 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
         plan.spared(IN, (Pattern.incoming, plan.local)),
         plan.chain(f"{IN}-back", *plan.stamps(Pattern.incoming, local)),
     )
+
+
+def _stamped(plan: Plan) -> tuple[str, ...]:
+    """A host endpoint without an id of its own for what the host sends has that of all."""
+    hosts = (replace(pattern, id=pattern.local) for pattern in plan.managed if pattern not in plan.like)
+    like = (replace(pattern, id=pattern.local) for pattern in plan.like)
+    work = (replace(pattern, id=TO_WORKLOAD_ID) for pattern in plan.cover)
+    ways = (
+        Way(stamped.ORIGINAL, Pattern.incoming, plan.local),
+        Way(stamped.REPLY, Pattern.incoming, (*like, *work, *hosts)),
+    )
+    others = f"{IN}-others"
+    return (*_unsure(plan, others), *stamped.rules(plan, others, ways))
 
 
 def _unsure(plan: Plan, work: str) -> list[str]:

@@ -7,10 +7,13 @@ middle: it may answer what the workload called, and that is judged.
 
 from functools import partial
 
+from msgspec.structs import replace
+
 from calicod.model.marks import TO_WORKLOAD_ID
-from calicod.netfilter import exempt, postrouting
+from calicod.netfilter import exempt, postrouting, stamped
 from calicod.netfilter.pattern import Pattern
 from calicod.netfilter.plan import QUEUE, Plan
+from calicod.netfilter.stamped import Way
 from calicod.netfilter.table import PREFIX, Chain
 
 OUT = f"{PREFIX}out"
@@ -22,6 +25,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     tests = partial(plan.tests, Pattern.outgoing)
     looped = tests(plan.itself, itself, itself)
     enter = [f"{pattern.outgoing()}-g {OUT}-judge" for pattern in plan.itself]
+    first, expected = plan.verdicts(OUT)
     return (
         plan.chain(
             OUT,
@@ -30,10 +34,11 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
             *plan.dispatch(Pattern.outgoing, f"{OUT}-judge", work),
         ),
         postrouting.put_off(plan),
-        plan.judge(OUT, (*looped, *tests(plan.sent, host, host))),
+        *plan.judge(OUT, _stamped(plan), (*looped, *tests(plan.sent, host, host))),
+        plan.chain(work, first, *_stamped_for_workloads(plan), f"-g {work}-others"),
         plan.chain(
-            work,
-            *plan.verdicts(OUT),
+            f"{work}-others",
+            expected,
             *exempt.host_errors(plan.family),
             *exempt.answers(plan.steering, plan.family),
             *plan.invalid(),
@@ -58,6 +63,25 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
         plan.spared(OUT, (Pattern.outgoing, plan.local)),
         plan.chain(f"{OUT}-back", *plan.stamps(Pattern.outgoing, (*plan.itself, *plan.local))),
     )
+
+
+def _stamped(plan: Plan) -> tuple[str, ...]:
+    """A host endpoint without an id of its own for what the host sends has that of all."""
+    hosts = (replace(pattern, id=pattern.local) for pattern in plan.managed)
+    ways = (
+        Way(stamped.ORIGINAL, Pattern.outgoing, (*plan.itself, *hosts)),
+        Way(stamped.REPLY, Pattern.outgoing, (*plan.itself, *plan.local), workloads=False),
+    )
+    return stamped.rules(plan, f"{OUT}-others", ways)
+
+
+def _stamped_for_workloads(plan: Plan) -> tuple[str, ...]:
+    """Of the original direction, where another stamp would change nothing. What is NEW may be met in its middle."""
+    stamp = plan.marks.stamp(plan.steering.generation, TO_WORKLOAD_ID) | plan.marks.filter_stage
+    sent = f"-m connmark --mark {stamp:#x}/{plan.marks.connection_mask:#x}"
+    original = f"{sent} -m conntrack --ctstate ESTABLISHED --ctdir ORIGINAL -j RETURN"
+    answered = Way(stamped.REPLY, Pattern.outgoing, tuple(p for p in plan.local if p.workload))
+    return (original, *stamped.rules(plan, f"{OUT}-work-others", (answered,)))
 
 
 def _asked_of_itself(plan: Plan) -> tuple[str, ...]:

@@ -106,15 +106,20 @@ class Plan:
             rules += [f"{side(Pattern('lo', 0, workload=False))}-j RETURN", f"-g {hosts}"]
         return rules
 
-    def judge(self, hook: str, original: Iterable[str], asked: Sequence[str] = ()) -> Chain:
-        """What came back with a verdict first, then what is `asked` about whatever its stamp, then each direction.
+    def judge(
+        self, hook: str, stamped: Iterable[str], original: Iterable[str], asked: Sequence[str] = ()
+    ) -> tuple[Chain, Chain]:
+        """What came back with a verdict first, then what is `asked` about whatever its stamp, then what is `stamped`.
 
-        Nearly every packet is of an ESTABLISHED connection, which is RELATED no more, even if it was expected.
+        That is nearly every packet. The second chain has the others: each direction by all of its paths.
         """
-        reply = f"--ctdir REPLY -g {hook}-reply"
-        soon = () if asked else (f"-m conntrack --ctstate ESTABLISHED {reply}",)
         first, expected = self.verdicts(hook)
-        return self.chain(f"{hook}-judge", first, *soon, expected, *asked, f"-m conntrack {reply}", *original)
+        early, late = ((expected, *asked), ()) if asked else ((), (expected,))
+        reply = f"-m conntrack --ctdir REPLY -g {hook}-reply"
+        return (
+            self.chain(f"{hook}-judge", first, *early, *stamped, f"-g {hook}-others"),
+            self.chain(f"{hook}-others", *late, reply, *original),
+        )
 
     def verdicts(self, hook: str) -> tuple[str, str]:
         """The worker's verdict first, whatever the generation: nothing can loop.
@@ -218,9 +223,13 @@ class Plan:
         """What conntrack calls INVALID is dropped and counted, unless a setting lets policy judge it."""
         return (f"-m conntrack --ctstate INVALID -j {DROP_INVALID}",) if self.steering.drop_invalid else ()
 
+    def bears(self, interface: int) -> str:
+        """The match on what bears the present stamp of this path."""
+        return f"-m connmark --mark {self.path(interface, self.marks.filter_stage)}"
+
     def current(self, interface: int) -> str:
         """Returns what bears the present stamp of this path."""
-        return f"-m connmark --mark {self.path(interface, self.marks.filter_stage)} -j RETURN"
+        return f"{self.bears(interface)} -j RETURN"
 
     def set(self, interface: int) -> str:
         """Stamps the connection for this path."""

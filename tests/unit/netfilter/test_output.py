@@ -11,9 +11,11 @@ def test_what_the_host_sends_to_workloads_is_stamped_for_that_alone() -> None:
     marks = full().marks
     free, local = (f"{marks.stamp(2, number) | marks.filter_stage:#x}/" for number in (TO_WORKLOAD_ID, LOCAL_ID))
 
-    assert free in chain(full(), "out-work")[-1]
-    assert not any(local in rule for rule in chain(full(), "out-work"))
-    assert not any(free in rule for name in ("out-judge", "out-stamp", "in-judge") for rule in chain(full(), name))
+    judged = ("out-judge", "out-others", "out-stamp", "in-others")
+    assert free in chain(full(), "out-work-others")[-1]
+    assert not any(local in rule for name in ("out-work", "out-work-others") for rule in chain(full(), name))
+    assert not any(free in rule for name in judged for rule in chain(full(), name))
+    assert not any(free in rule and "--ctdir REPLY" not in rule for rule in chain(full(), "in-judge"))
     assert [rule.split()[1] for rule in chain(full(), "in-reply") if free in rule] == ["cali+", "tap+"]
 
 
@@ -21,7 +23,7 @@ def test_what_the_host_sends_by_the_interface_of_another_host_endpoint_has_anoth
     given = full(nics=(Nic("eth0", 3, managed=True), Nic("eth2", 4, managed=True, local_id=8)), workload_prefixes=())
     other, local = (f"{given.marks.stamp(2, number) | given.marks.filter_stage:#x}/" for number in (8, LOCAL_ID))
 
-    for name, side in (("out-judge", "-o"), ("out-stamp", "-o"), ("in-reply", "-i"), ("in-back", "-i")):
+    for name, side in (("out-others", "-o"), ("out-stamp", "-o"), ("in-reply", "-i"), ("in-back", "-i")):
         speaking = [rule for rule in chain(given, name) if other in rule or local in rule]
         assert [rule.startswith(f"{side} eth2 ") for rule in speaking] == [True, False]
         assert [other in rule for rule in speaking] == [True, False]
@@ -33,11 +35,11 @@ def test_what_the_host_sends_to_itself_is_judged_once_on_its_way_out_and_has_its
 
     assert chain(given, "out") == (LATER, "-o lo -g calicod-out-judge")
     assert chain(given, "in") == ()
-    assert chain(given, "out-judge")[-4:-2] == (
+    assert chain(given, "out-others")[-4:-2] == (
         f"-o lo -m connmark --mark {stamp}/0x1ff3f00 -j RETURN",
         "-o lo -g calicod-out-itself",
     )
-    assert chain(given, "out-reply")[:2] == chain(given, "out-judge")[-4:-2]
+    assert chain(given, "out-reply")[:2] == chain(given, "out-others")[-4:-2]
     for name in ("out-stamp", "out-back"):
         assert f"-o lo -j CONNMARK --set-xmark {stamp}/0xfff3f00" in chain(given, name)
 

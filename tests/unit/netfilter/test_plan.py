@@ -41,9 +41,9 @@ def test_the_word_of_a_prednat_rule_is_told_on_its_path_and_stamped_only_while_i
     told = "-m connmark --mark 0xa000300/0xa001f00 -j MARK --set-xmark 0x30000000/0x30000000"
     holds = "-m connmark --mark 0xa020300/0xbff1f00 -j CONNMARK --set-xmark 0x2000/0x4002000"
 
-    assert f"-i eth0 {told}" in chain(given, "in-judge")
+    assert f"-i eth0 {told}" in chain(given, "in-others")
     assert f"-o eth0 {told}" in chain(given, "out-reply")
-    assert not any("0xa000300" in rule for name in ("in-reply", "out-judge") for rule in chain(given, name))
+    assert not any("0xa000300" in rule for name in ("in-reply", "out-others") for rule in chain(given, name))
     assert chain(given, "in-stamp")[0] == "-m mark --mark 0x80000000/0x80000000 -g calicod-in-spared"
     assert chain(given, "in-spared")[2:] == (f"-i eth0 {holds}",)
     assert chain(given, "out-spared")[2:] == (f"-o eth0 {holds}",)

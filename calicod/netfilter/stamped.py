@@ -1,0 +1,58 @@
+"""What nearly every packet is: of a connection that bears the present stamp of its path. Such return at once.
+
+Law: nothing returns here that the chain behind would not let return by its own tests of stamps. NEW and ESTABLISHED are
+never RELATED, so nothing inherited speaks; an interface of another id never gets to the pattern that covers it too;
+what is selected by no name (`*`) is left to the chain behind.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from calicod.netfilter.pattern import Pattern
+from calicod.netfilter.plan import Plan, Side
+
+ORIGINAL = "-m conntrack --ctstate NEW,ESTABLISHED --ctdir ORIGINAL"
+REPLY = "-m conntrack --ctstate ESTABLISHED --ctdir REPLY"
+
+
+class Way(msgspec.Struct, frozen=True):
+    """A direction of flows, ORIGINAL or REPLY, the interface that it is told by, and the paths in their order.
+
+    `workloads`: whether packets by interfaces of workloads come here.
+    """
+
+    direction: str
+    side: Side
+    paths: tuple[Pattern, ...]
+    workloads: bool = True
+
+    def sees(self, pattern: Pattern) -> bool:
+        """Whether a rule for it is worth its time."""
+        return bool(pattern.match) and (self.workloads or not pattern.workload)
+
+
+def rules(plan: Plan, otherwise: str, ways: Iterable[Way]) -> tuple[str, ...]:
+    """Cheapest test first: interface, stamp, direction. `otherwise`: the chain of all that does not return here."""
+    return tuple(rule for way in ways for rule in _rules(plan, otherwise, way))
+
+
+def _rules(plan: Plan, otherwise: str, way: Way) -> Iterator[str]:
+    for number, pattern in enumerate(way.paths):
+        before, behind = way.paths[:number], way.paths[number + 1 :]
+        if not way.sees(pattern) or any(covers(other, pattern) for other in before):
+            continue
+        yield f"{way.side(pattern)}{plan.bears(pattern.id)} {way.direction} -j RETURN"
+        if any(covers(other, pattern) and other.id != pattern.id for other in behind if way.sees(other)):
+            yield f"{way.side(pattern)}-g {otherwise}"
+
+
+def covers(wide: Pattern, narrow: Pattern) -> bool:
+    """Whether every interface that the one selects, the other selects too, among patterns that name some.
+
+    >>> covers(Pattern("cali+", 2, workload=True), Pattern("caliw3", 5, workload=True))
+    True
+    """
+    if wide.match.endswith("+"):
+        return narrow.match.startswith(wide.match[:-1])
+    return bool(wide.match) and wide.match == narrow.match

@@ -1,0 +1,70 @@
+"""What returns at once; that nothing else does is in tests/property/test_stamped.py."""
+
+from calicod.model.steering import ForwardingWorkload, Nic
+from calicod.netfilter.pattern import Pattern
+from calicod.netfilter.plan import Plan
+from calicod.netfilter.stamped import ORIGINAL, REPLY, Way, covers, rules
+from tests.unit.netfilter.steered import chain, full
+
+ETH0 = Nic("eth0", 3, managed=False)
+SIMPLE = {"nics": (ETH0,), "workload_prefixes": ("cali",), "forwarding_workloads": (), "loopback": None}
+
+
+def bears(number: int) -> str:
+    return f"-m connmark --mark {0x22000 | number << 8:#x}/0x1ff3f00"
+
+
+def test_a_forwarded_packet_that_bears_its_stamp_meets_a_rule_for_each_path_and_direction_at_most() -> None:
+    assert chain(full(**SIMPLE), "fwd-judge") == (
+        "-m mark ! --mark 0x0/0x30000000 -g calicod-fwd-verdict",
+        f"-i cali+ {bears(2)} {ORIGINAL} -j RETURN",
+        f"-i eth0 {bears(3)} {ORIGINAL} -j RETURN",
+        f"-o cali+ {bears(2)} {REPLY} -j RETURN",
+        f"-o eth0 {bears(3)} {REPLY} -j RETURN",
+        "-g calicod-fwd-others",
+    )
+
+
+def test_a_verdict_comes_before_any_stamp() -> None:
+    for name in ("in-judge", "fwd-judge", "out-judge", "out-work"):
+        for family in (4, 6):
+            verdict, *others = chain(full(), name, family)
+            assert verdict.startswith("-m mark ! --mark 0x0/0x30000000 -g calicod-")
+            assert sum("connmark" in rule for rule in others) > 1
+
+
+def test_an_interface_with_an_id_of_its_own_never_gets_to_the_prefix() -> None:
+    trusted = full(**(SIMPLE | {"forwarding_workloads": (ForwardingWorkload("caliw3", 5, ()),)}))
+
+    assert chain(trusted, "fwd-judge")[1:4] == (
+        f"-i caliw3 {bears(5)} {ORIGINAL} -j RETURN",
+        "-i caliw3 -g calicod-fwd-others",
+        f"-i cali+ {bears(2)} {ORIGINAL} -j RETURN",
+    )
+
+
+def test_what_the_host_sends_to_a_workload_returns_where_another_stamp_would_change_nothing() -> None:
+    assert chain(full(**SIMPLE), "out-work")[1:] == (
+        "-m connmark --mark 0x22000/0xfff3f00 -m conntrack --ctstate ESTABLISHED --ctdir ORIGINAL -j RETURN",
+        f"-o cali+ {bears(2)} {REPLY} -j RETURN",
+        "-g calicod-out-work-others",
+    )
+
+
+def test_a_pattern_that_never_selects_or_selects_all_has_no_rule() -> None:
+    again, star = Pattern("eth0", 9, workload=False), Pattern("", 31, workload=False)
+    paths = (Pattern("eth0", 3, workload=True), again, star)
+
+    def made(*, workloads: bool) -> tuple[str, ...]:
+        return rules(Plan(full(), 4), "calicod-x", (Way(REPLY, Pattern.outgoing, paths, workloads=workloads),))
+
+    assert made(workloads=True) == (f"-o eth0 {bears(3)} {REPLY} -j RETURN", "-o eth0 -g calicod-x")
+    assert made(workloads=False) == ()
+
+
+def test_a_prefix_covers_names_and_narrower_prefixes_and_a_name_itself() -> None:
+    cali, tap, w3, eth0, star = (Pattern(name, 2, workload=True) for name in ("cali+", "tap+", "caliw3", "eth0", ""))
+
+    assert covers(cali, w3)
+    assert covers(eth0, eth0)
+    assert not any(covers(*pair) for pair in ((w3, cali), (tap, w3), (eth0, w3), (star, eth0), (cali, star)))
