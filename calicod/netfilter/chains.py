@@ -6,6 +6,8 @@ Steerings make equal rules.
 
 from types import MappingProxyType
 
+from msgspec.structs import replace
+
 from calicod.model.steering import Steering
 from calicod.netfilter import filter, mangle, raw
 from calicod.netfilter.forward import FORWARD
@@ -28,10 +30,13 @@ JUMPS = MappingProxyType(
         "filter": (Jump("INPUT", IN), Jump("FORWARD", FORWARD), Jump("OUTPUT", OUT)),
     }
 )
+"""What leads to our chains, whatever the Steering; which packets, and whether any, depends on it."""
 
 
 def tables(steering: Steering, family: int) -> tuple[Table, ...]:
     """Our part of raw, mangle and filter, in the order in which they must come into force."""
     plan = Plan(steering, family)
     parts = (("raw", raw.chains(plan)), ("mangle", mangle.chains(plan)), ("filter", filter.chains(plan)))
-    return tuple(Table(name, chains, JUMPS[name]) for name, chains in parts)
+    matches = mangle.matches(plan)
+    jumps = {name: tuple(replace(j, match=matches.get(j.chain, "")) for j in each) for name, each in JUMPS.items()}
+    return tuple(Table(name, chains, jumps[name]) for name, chains in parts)

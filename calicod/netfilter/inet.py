@@ -78,8 +78,8 @@ def chains(steering: Steering) -> tuple[InetChain, ...]:
                 rules = tuple(text for rule in chain.rules for text in translate(rule, table.name, family))
                 made.append(InetChain(chain_name(chain.name, table.name, family), rules, chain.lasting))
             for jump in table.jumps:
-                target = chain_name(jump.chain, table.name, family)
-                entries.setdefault((table.name, jump.hook), []).append(f"meta nfproto {protocol} jump {target}")
+                jumping = translate(jump.rule, table.name, family) if table.needs(jump) else ()
+                entries.setdefault((table.name, jump.hook), []).extend(f"meta nfproto {protocol} {j}" for j in jumping)
     return (*made, *(InetChain(base_name(*where), tuple(e), base=base(*where)) for where, e in entries.items()))
 
 

@@ -1,8 +1,8 @@
 """The installer that speaks through `iptables-restore`, in its nft and in its legacy variant.
 
 Law: one transaction for each table, raw and mangle before filter, IPv4 before IPv6 (so the IPv4 rules bear the newest
-generation after a failure between the two). Chains are made once; while nothing is managed they stay, empty and jumped
-to: the generation stays readable, and the next endpoint needs a refill and no insertion among the rules of others.
+generation after a failure between the two). Chains are made once; while nothing is managed they stay, empty, so that
+the generation stays readable. A jump stands while its chain has rules: it comes and goes in the transaction of these.
 """
 
 import threading
@@ -18,7 +18,7 @@ from calicod.netfilter.installer import Installed, Installer
 from calicod.netfilter.kinds import of_family
 from calicod.netfilter.plan import DROPS
 from calicod.netfilter.program import Family
-from calicod.netfilter.table import Saved, Table, erase, fill, is_first, ours, words_of
+from calicod.netfilter.table import Saved, Table, erase, fill, is_first, leads_first, ours, words_of
 
 Rules = dict[str, tuple[str, ...]]
 """Our chains of one table, as iptables-save showed them after they were installed."""
@@ -117,7 +117,7 @@ class IptablesInstaller:
         for name in JUMPS:
             table = self._wanted.get((family.number, name))
             if table is None:
-                yield from _gaps(Table(name, (), JUMPS[name]), saved)
+                yield from _former_gaps(name, saved)
             else:
                 yield from _differences(table, self._seen[family.number, name], saved)
 
@@ -150,8 +150,18 @@ def _gaps(table: Table, saved: Saved) -> Iterable[str]:
     for jump in table.jumps:
         if jump.chain not in part:
             yield f"{table.name}: there is no chain {jump.chain}"
-        elif not is_first(jump, part):
+        elif table.needs(jump) and not is_first(jump, part):
             yield f"{table.name} {jump.hook}: the jump to {jump.chain} is not the first rule"
+
+
+def _former_gaps(name: str, saved: Saved) -> Iterable[str]:
+    """The same of a former run, of which only the chains tell what it wanted."""
+    part = saved.get(name, {})
+    for jump in JUMPS[name]:
+        if jump.chain not in part:
+            yield f"{name}: there is no chain {jump.chain}"
+        elif part[jump.chain].rules and not leads_first(jump, part):
+            yield f"{name} {jump.hook}: the jump to {jump.chain} is not the first rule"
 
 
 def _generation(saved: Saved) -> int | None:

@@ -27,6 +27,11 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     )
 
 
+def matches(plan: Plan) -> dict[str, str]:
+    """Chain -> the only packets that it does anything to: most have no mark, and pay for no jump."""
+    return {CLEAR: "" if plan.prednat else plan.marked, postrouting.POST: plan.marked}
+
+
 def _stage(plan: Plan) -> dict[str, tuple[str, ...]]:
     """A packet of the original direction comes up until the connection bears the stage's own stamp of its path."""
     marks = plan.marks

@@ -12,7 +12,18 @@ from calicod.model.steering import FlowKind, Steering
 from calicod.netfilter import program
 from calicod.netfilter.chains import JUMPS
 from calicod.netfilter.filter import ABOUT, DENIED, GENERATION_WORD
-from calicod.netfilter.inet import FAMILIES, NAME, InetChain, InetTable, Shown, chains, entrances, read, script
+from calicod.netfilter.inet import (
+    FAMILIES,
+    NAME,
+    InetChain,
+    InetTable,
+    Shown,
+    base_name,
+    chains,
+    entrances,
+    read,
+    script,
+)
 from calicod.netfilter.installer import Installed, Installer
 from calicod.netfilter.kinds import of_family
 from calicod.netfilter.plan import DROPS
@@ -121,11 +132,14 @@ def _gaps(shown: InetTable) -> Iterable[str]:
     """What the rules of a former run lack that every run's have."""
     if shown.flags:
         yield f"the table inet {NAME} was made dormant"
-    for name, base in entrances(JUMPS).items():
+    bases = entrances(JUMPS)
+    for table, jump in ((table, jump) for table, jumps in JUMPS.items() for jump in jumps):
+        name = base_name(table, jump.hook)
         present = shown.chains.get(name, Shown())
-        if present.base != base:
+        targets = (shown.chains.get(chain_name(jump.chain, table, family), Shown()) for family in FAMILIES)
+        if present.base != bases[name]:
             yield f"there is no base chain {name}"
-        elif len(present.rules) != len(FAMILIES):
+        elif len(present.rules) != sum(1 for target in targets if target.rules):
             yield f"the rules of chain {name} were changed"
 
 

@@ -50,7 +50,7 @@ class Plan:
     `managed`: hosts that are judged; `like`: those of them whose name begins as a workload's: they come before the
     prefix everywhere. `cover`: the workloads. `local`: paths of what comes to the host; `routed`: of what it forwards;
     `sent`: of what it sends, `itself` to itself. `untracked_in`, `untracked_out`: judged before connection tracking,
-    `prednat`: before DNAT.
+    `prednat`: before DNAT. `marked`: the match on a packet that bears any packet bit of ours.
     """
 
     def __init__(self, steering: Steering, family: int) -> None:
@@ -77,6 +77,7 @@ class Plan:
         # what an early rule has allowed meets less policy than what the memory was learned from
         self.remembers = bool(steering.allowed) and steering.log_group is not None and not self.prednat
         self.untracks = bool(self.untracked_in or self.untracked_out)
+        self.marked = f"-m mark ! --mark 0x0/{self.marks.packet_mask:#x}"
         self.clear_marks = f"-j MARK --set-xmark 0x0/{self.marks.packet_mask:#x}"
 
     def _nic(self, pattern: Pattern) -> Nic:

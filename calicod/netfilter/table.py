@@ -29,15 +29,19 @@ class Chain(msgspec.Struct, frozen=True):
 
 
 class Jump(msgspec.Struct, frozen=True):
-    """`hook`, a built-in chain, must have as its first rule the jump to `chain`."""
+    """`hook`, a built-in chain, must have as its first rule the jump to `chain`, while that has any rule.
+
+    `match`: of the packets that the chain is for; "" for all.
+    """
 
     hook: str
     chain: str
+    match: str = ""
 
     @property
     def rule(self) -> str:
         """The rule as iptables-save shows it."""
-        return f"-j {self.chain}"
+        return f"{self.match} -j {self.chain}".lstrip()
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -46,6 +50,10 @@ class Table(msgspec.Struct, frozen=True):
     name: str
     chains: tuple[Chain, ...]
     jumps: tuple[Jump, ...]
+
+    def needs(self, jump: Jump) -> bool:
+        """Whether its chain has any rule: each packet of the hook would pay for a jump to nothing."""
+        return any(chain.name == jump.chain and chain.rules for chain in self.chains)
 
 
 class SavedChain(msgspec.Struct, frozen=True):
@@ -97,9 +105,20 @@ def ours(saved: SavedTable) -> dict[str, tuple[str, ...]]:
 
 
 def is_first(jump: Jump, saved: SavedTable) -> bool:
-    """Whether the jump is the first rule of its hook, and stands there once."""
+    """Whether the jump is the first rule of its hook, and the only one there that leads to its chain."""
+    return leads_first(jump, saved) and leading(jump, saved) == (jump.rule,)
+
+
+def leads_first(jump: Jump, saved: SavedTable) -> bool:
+    """Whether the first rule of the hook, and no other, leads to the chain of the jump, whatever it matches."""
     rules = saved[jump.hook].rules if jump.hook in saved else ()
-    return rules[:1] == (jump.rule,) and rules.count(jump.rule) == 1
+    return bool(rules) and rules[:1] == leading(jump, saved)
+
+
+def leading(jump: Jump, saved: SavedTable) -> tuple[str, ...]:
+    """The rules of the hook that lead to the chain of the jump."""
+    rules = saved[jump.hook].rules if jump.hook in saved else ()
+    return tuple(rule for rule in rules if target_of(rule) == jump.chain)
 
 
 def target_of(rule: str) -> str:
@@ -125,10 +144,10 @@ def fill(table: Table, saved: SavedTable) -> str:
     lines += [f":{chain.name} - [0:0]" for chain in refilled]
     lines += [f"-A {chain.name} {rule}" for chain in refilled for rule in chain.rules]
     for jump in table.jumps:
-        if not is_first(jump, saved):
-            present = saved[jump.hook].rules if jump.hook in saved else ()
-            lines += [f"-D {jump.hook} {jump.rule}"] * present.count(jump.rule)
-            lines.append(f"-I {jump.hook} 1 {jump.rule}")
+        if table.needs(jump) and is_first(jump, saved):
+            continue
+        lines += [f"-D {jump.hook} {rule}" for rule in leading(jump, saved)]
+        lines += [f"-I {jump.hook} 1 {jump.rule}"] if table.needs(jump) else []
     lines += _delete(obsolete, saved)
     return "\n".join([*lines, "COMMIT", ""])
 

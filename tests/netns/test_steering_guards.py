@@ -295,6 +295,41 @@ def test_a_forged_mark_passes_nothing_unjudged_and_nothing_loops(router: Node, f
             router.iptables(family, "-t", table, "-D", hook, *rule)
 
 
+def test_a_verdict_that_a_rule_of_others_forges_on_the_way_is_cleared_for_a_stamped_flow_too(
+    router: Node, family: int
+) -> None:
+    judge = router.start()
+    with UdpFlow(router, "ext", "w1", family, 3250) as live, UdpFlow(router, "ext", "w1", family, 3251) as new:
+        assert live.trips()
+        for mark in (MARKS.accept, MARKS.reject, MARKS.packet_mask):
+            rule = ("-t", "mangle", "-A", "PREROUTING", "-j", "MARK", "--set-xmark", f"{mark:#x}/{mark:#x}")
+            router.iptables(family, *rule)
+            try:
+                judge.reset(deny)
+                assert live.trips()
+                assert judge.count() == 0
+                assert not new.forth(SHORT)
+                assert judge.count() == 1
+            finally:
+                router.iptables(family, *("-D" if word == "-A" else word for word in rule))
+
+
+def test_the_stamp_of_all_workloads_does_not_speak_for_one_that_has_an_id_of_its_own(router: Node, family: int) -> None:
+    judge = router.start()
+    own = (ForwardingWorkload("cali1", W3 + 1, ()), ForwardingWorkload("caliw3", W3, ()))
+    with UdpFlow(router, "w1", "ext", family, 3260) as flow:
+        assert flow.trips()
+        judge.reset(deny)
+        assert flow.trips()
+        assert judge.count() == 0
+        router.install(steer(1, forwarding_workloads=own))
+        assert not flow.forth(SHORT)
+        assert not flow.back(SHORT)
+        assert {seen.queue for seen in judge.seen} == {QUEUE, REPLY}
+        router.install(steer(1))
+        assert flow.trips()
+
+
 def test_marks_and_rules_of_others_keep_their_effect(router: Node, family: int) -> None:
     router.start()
     rules = (

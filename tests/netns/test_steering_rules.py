@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from calicod.errors import CalicodError
+from calicod.model.steering import Nic, Steering
 from calicod.netfilter import clash, probe, program
 from calicod.netfilter.chains import tables
 from calicod.netfilter.iptables import IptablesInstaller
@@ -86,6 +87,51 @@ def test_a_jump_that_is_no_longer_first_is_told_and_mended(empty: World, setting
     assert installer.inspect().intact
     rules = [line for line in saved(empty, setting).splitlines() if line.startswith(f"-A {hook} ")]
     assert "-A INPUT -p udp -j ACCEPT".replace("INPUT", hook) in rules
+
+
+def hook(made: World, setting: str, name: str) -> list[str]:
+    """What stands in a hook of mangle, IPv4."""
+    text = iptables(made, f"{setting}-save", "-t", "mangle")
+    return [line.removeprefix(f"-A {name} ") for line in text.splitlines() if line.startswith(f"-A {name} ")]
+
+
+def test_a_jump_comes_first_when_its_chain_gets_rules_and_goes_with_them(empty: World, setting: str) -> None:
+    early = steering(2, nics=(Nic("eth0", 3, managed=True, prednat=True),))
+    installer = probe.choose(setting)
+    installer.install(steering(1))
+    iptables(empty, setting, "-t", "mangle", "-A", "PREROUTING", "-p", "udp", "-j", "ACCEPT")
+
+    assert hook(empty, setting, "PREROUTING") == ["-p udp -j ACCEPT"]
+    installer.install(early)
+    assert hook(empty, setting, "PREROUTING") == ["-j calicod-pre", "-p udp -j ACCEPT"]
+    assert hook(empty, setting, "FORWARD") == ["-j calicod-clear"]
+    assert probe.choose(setting).inspect().intact
+    iptables(empty, setting, "-t", "mangle", "-D", "PREROUTING", "-j", "calicod-pre")
+    assert [part.partition(": ")[0] for part in installer.inspect().missing] == ["ipv4 mangle PREROUTING"]
+    installer.install(early)
+    assert hook(empty, setting, "PREROUTING")[0] == "-j calicod-pre"
+    installer.install(steering(3))
+
+    assert hook(empty, setting, "PREROUTING") == ["-p udp -j ACCEPT"]
+    assert hook(empty, setting, "FORWARD") == ["-m mark ! --mark 0x0/0xf0000000 -j calicod-clear"]
+    assert installer.inspect().intact
+    assert probe.choose(setting).inspect().intact
+    installer.install(Steering(generation=4))
+    assert "-j calicod" not in saved(empty, setting).replace("-j calicod-drop", "")
+
+
+def test_the_jumps_of_an_older_version_give_way(empty: World, setting: str) -> None:
+    installer = probe.choose(setting)
+    installer.install(steering(1))
+    for name, chain in (("PREROUTING", "pre"), ("FORWARD", "clear"), ("POSTROUTING", "post")):
+        iptables(empty, setting, "-t", "mangle", "-F", name)
+        iptables(empty, setting, "-t", "mangle", "-A", name, "-j", f"calicod-{chain}")
+
+    probe.choose(setting).install(steering(1))
+
+    assert hook(empty, setting, "PREROUTING") == []
+    assert hook(empty, setting, "FORWARD") == ["-m mark ! --mark 0x0/0xf0000000 -j calicod-clear"]
+    assert hook(empty, setting, "POSTROUTING") == ["-m mark ! --mark 0x0/0xf0000000 -j calicod-post"]
 
 
 def test_what_another_program_flushed_is_told_and_mended(empty: World, setting: str) -> None:

@@ -37,6 +37,20 @@ def test_nothing_managed_leaves_empty_chains_and_the_generation() -> None:
         }[table.name]
 
 
+def test_a_hook_has_a_jump_while_its_chain_has_rules() -> None:
+    def hooks(steering: Steering) -> list[tuple[str, str]]:
+        return [(table.name, jump.hook) for table in tables(steering, 4) for jump in table.jumps if table.needs(jump)]
+
+    every = [(name, jump.hook) for name, jumps in JUMPS.items() for jump in jumps]
+    early = Nic("eth0", 3, managed=True, prednat=True, untracked_out=True)
+    plain = Nic("eth0", 3, managed=True)
+
+    assert hooks(Steering(generation=1)) == []
+    assert hooks(full(nics=(early,))) == every
+    apart = full(nics=(plain,), loopback_untracked=False)
+    assert {*every} - {*hooks(apart)} == {("mangle", "PREROUTING"), ("raw", "OUTPUT")}
+
+
 def test_the_chains_are_the_same_whatever_is_managed() -> None:
     for family in (4, 6):
         empty = [[c.name for c in table.chains] for table in tables(Steering(generation=1), family)]
@@ -53,7 +67,7 @@ def test_names_fit_and_are_ours() -> None:
         for made in table.chains:
             assert made.name.startswith(PREFIX)
             assert len(made.name) <= LONGEST_NAME
-        assert table.jumps == JUMPS[table.name]
+        assert [(jump.hook, jump.chain) for jump in table.jumps] == [(j.hook, j.chain) for j in JUMPS[table.name]]
 
 
 if __name__ == "__main__":

@@ -64,6 +64,15 @@ def test_ours_come_one_before_the_tables_of_iptables_and_accept_is_the_end() -> 
     }
 
 
+def test_a_base_chain_leads_to_chains_that_have_rules_with_what_they_are_for() -> None:
+    made = {chain.name: chain.rules for chain in chains(full())}
+
+    assert made["mangle-prerouting"] == ()
+    assert made["filter-input"] == ("meta nfproto ipv4 jump ipv4-filter-in", "meta nfproto ipv6 jump ipv6-filter-in")
+    assert made["mangle-forward"][0] == "meta nfproto ipv4 meta mark & 0xf0000000 != 0x0 jump ipv4-mangle-clear"
+    assert not any(chain.rules for chain in chains(Steering(generation=1)) if chain.base)
+
+
 def test_the_chains_are_the_same_whatever_is_managed() -> None:
     assert [chain.name for chain in chains(full())] == [chain.name for chain in chains(Steering(generation=1))]
 

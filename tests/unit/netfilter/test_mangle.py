@@ -5,6 +5,7 @@ from calicod.model.steering import Nic
 from tests.unit.netfilter.steered import full, part
 
 CLEAR = "-j MARK --set-xmark 0x0/0xf0000000"
+MARKED = "-m mark ! --mark 0x0/0xf0000000"
 ETH0 = Nic("eth0", 3, managed=True, prednat=True)
 ALONE = {"nics": (ETH0,), "workload_prefixes": (), "forwarding_workloads": (), "failsafe_outbound": ()}
 
@@ -18,11 +19,18 @@ def test_all_our_packet_bits_are_cleared_before_each_hook_of_filter() -> None:
     mangle = part(full(), "mangle")
 
     assert rules("clear") == (CLEAR,)
-    assert [(jump.hook, jump.chain) for jump in mangle.jumps] == [
-        ("PREROUTING", "calicod-pre"),
-        *((hook, "calicod-clear") for hook in ("INPUT", "FORWARD", "OUTPUT")),
-        ("POSTROUTING", "calicod-post"),
+    assert [(jump.hook, jump.rule) for jump in mangle.jumps if mangle.needs(jump)] == [
+        *((hook, f"{MARKED} -j calicod-clear") for hook in ("INPUT", "FORWARD", "OUTPUT")),
+        ("POSTROUTING", f"{MARKED} -j calicod-post"),
     ]
+
+
+def test_the_match_on_a_marked_packet_is_of_each_bit_that_a_verdict_or_a_queue_may_set() -> None:
+    marks = full().marks
+    bits = marks.accept | marks.reject | marks.known | marks.prednat
+
+    assert f"-m mark ! --mark 0x0/{bits:#x}" == MARKED
+    assert MARKED.removeprefix("-m mark ! --mark 0x0/") == CLEAR.removeprefix("-j MARK --set-xmark 0x0/")
 
 
 def test_without_policy_before_dnat_nothing_meets_a_rule_in_prerouting() -> None:
@@ -64,6 +72,8 @@ def test_what_answers_on_a_connection_that_was_cut_is_dropped_wherever_it_comes_
     cut = "-m conntrack --ctdir REPLY -m connmark --mark 0x2020000/0xbff0000 -j DROP"
 
     assert rules("clear", **ALONE) == (CLEAR, cut)
+    jumps = {(jump.hook, jump.rule) for jump in part(full(**ALONE), "mangle").jumps if jump.chain == "calicod-clear"}
+    assert jumps == {(hook, "-j calicod-clear") for hook in ("INPUT", "FORWARD", "OUTPUT")}
 
 
 def test_a_wildcard_judges_what_comes_by_any_interface_but_lo() -> None:

@@ -15,15 +15,25 @@ from tests.unit.netfilter.programs import script
 
 
 def table(
-    generations: tuple[int, int], *, flags: str = "", bases: dict[str, Base] | None = None, rules: int = 2
+    generations: tuple[int, int],
+    *,
+    flags: str = "",
+    bases: dict[str, Base] | None = None,
+    rules: int = 2,
+    idle: str = "",
 ) -> str:
-    """What nft would show after a run of these generations."""
+    """What nft would show after a run of these generations. `idle`: the base chain that leads to empty chains."""
     entries = entrances(JUMPS) if bases is None else bases
     items: list[object] = [{"table": {"family": "inet", "name": "calicod", **({"flags": flags} if flags else {})}}]
     for name, base in entries.items():
         hook = {"hook": base.hook, "prio": base.priority, "type": base.type, "policy": base.policy}
         items.append({"chain": {"name": name, **hook}})
-        items += [{"rule": {"chain": name, "expr": [{"jump": {"target": "x"}}]}}] * rules
+        items += [{"rule": {"chain": name, "expr": [{"jump": {"target": "x"}}]}}] * (0 if name in idle else rules)
+    for where, jump in ((name, jump) for name, jumps in JUMPS.items() for jump in jumps):
+        for family in ("ipv4", "ipv6"):
+            chain = f"{family}-{where}-{jump.chain.removeprefix('calicod-')}"
+            items.append({"chain": {"name": chain}})
+            items += [{"rule": {"chain": chain, "expr": []}}] * (f"{where}-{jump.hook.lower()}" not in idle)
     for family, generation in zip(("ipv4", "ipv6"), generations, strict=True):
         items.append({"chain": {"name": f"{family}-filter-about"}})
         about = {"chain": f"{family}-filter-about", "comment": f"generation {generation}"}
@@ -44,6 +54,10 @@ def test_rules_of_a_former_run_are_intact_when_they_are_all_there(tmp_path: Path
     installed = installer(tmp_path, table((4, 4))).inspect()
 
     assert (installed.generation, installed.intact, installed.missing) == (4, True, ())
+
+
+def test_a_hook_whose_chains_are_empty_needs_no_jump(tmp_path: Path) -> None:
+    assert installer(tmp_path, table((4, 4), idle="mangle-prerouting")).inspect().missing == ()
 
 
 def test_what_it_refuses_by_itself_is_counted_rule_by_rule(tmp_path: Path) -> None:

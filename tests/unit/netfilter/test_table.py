@@ -1,6 +1,17 @@
 """Chains as values: what iptables-save shows, and the transactions that change it."""
 
-from calicod.netfilter.table import Chain, Jump, SavedChain, Table, erase, fill, is_first, parse_save, target_of
+from calicod.netfilter.table import (
+    Chain,
+    Jump,
+    SavedChain,
+    Table,
+    erase,
+    fill,
+    is_first,
+    leads_first,
+    parse_save,
+    target_of,
+)
 
 TABLE = Table(
     "filter",
@@ -83,6 +94,41 @@ def test_a_jump_that_is_late_or_double_becomes_first_and_single() -> None:
     assert not is_first(TABLE.jumps[0], double)
     assert filled(late)[-3:-1] == ["-D INPUT -j calicod-in", "-I INPUT 1 -j calicod-in"]
     assert filled(double)[-4:-1] == [*["-D INPUT -j calicod-in"] * 2, "-I INPUT 1 -j calicod-in"]
+
+
+def test_a_jump_matches_what_its_chain_is_for_and_takes_the_place_of_any_other_to_that_chain() -> None:
+    marked = Table("filter", TABLE.chains, (Jump("INPUT", "calicod-in", "-i eth0"),))
+    stale = {"INPUT": SavedChain("ACCEPT", ("-j calicod-in", "-p udp -g calicod-in", "-j OTHERS"))}
+
+    assert fill(marked, stale).splitlines()[-4:-1] == [
+        "-D INPUT -j calicod-in",
+        "-D INPUT -p udp -g calicod-in",
+        "-I INPUT 1 -i eth0 -j calicod-in",
+    ]
+    assert is_first(marked.jumps[0], {"INPUT": SavedChain("ACCEPT", ("-i eth0 -j calicod-in", "-j OTHERS"))})
+
+
+def test_a_jump_goes_with_the_last_rule_of_its_chain_and_comes_back_with_the_first() -> None:
+    empty = Table("filter", (TABLE.chains[0], Chain("calicod-in", ())), TABLE.jumps)
+    there = {"INPUT": SavedChain("ACCEPT", ("-j calicod-in", "-j OTHERS")), "calicod-in": SavedChain(None)}
+    gone = {"INPUT": SavedChain("ACCEPT", ("-j OTHERS",)), "calicod-in": SavedChain(None)}
+
+    assert fill(empty, there).splitlines()[-2:] == ["-D INPUT -j calicod-in", "COMMIT"]
+    assert not any("INPUT" in line for line in fill(empty, gone).splitlines())
+    assert filled(gone)[-3:] == ["-A calicod-in -i eth0 -j calicod-drop", "-I INPUT 1 -j calicod-in", "COMMIT"]
+
+
+def test_a_jump_of_a_former_run_leads_first_whatever_it_matches() -> None:
+    (jump,) = TABLE.jumps
+
+    def hook(*rules: str) -> dict[str, SavedChain]:
+        return {"INPUT": SavedChain("ACCEPT", rules)}
+
+    assert leads_first(jump, hook("-m mark ! --mark 0x0/0xf -j calicod-in", "-j OTHERS"))
+    assert not any(
+        leads_first(jump, saved)
+        for saved in ({}, hook(), hook("-j OTHERS", "-j calicod-in"), hook("-j calicod-in", "-p udp -j calicod-in"))
+    )
 
 
 def test_a_chain_that_is_no_longer_ours_goes_with_the_jumps_to_it() -> None:
