@@ -40,8 +40,8 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
 
 
 def queue(plan: Plan) -> Chain:
-    """What the kernel remembers of what is forwarded first, then into a queue."""
-    return plan.chain(QUEUE, *plan.invalid(), *plan.about_flow(), *kinds.ask(plan, forward.FORWARD), f"-g {ASK}")
+    """What the worker is told of the connection, then into a queue."""
+    return plan.chain(QUEUE, *plan.invalid(), *plan.about_flow(), f"-g {ASK}")
 
 
 def ask(plan: Plan) -> Chain:

@@ -3,7 +3,7 @@
 Law: no failsafe and no discovery passes here. Between interfaces that nobody asks about nothing is touched.
 """
 
-from calicod.netfilter import stamped
+from calicod.netfilter import kinds, stamped
 from calicod.netfilter.pattern import Pattern
 from calicod.netfilter.plan import QUEUE, Plan
 from calicod.netfilter.stamped import Way
@@ -22,7 +22,9 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     most = stamped.rules(plan, f"{FORWARD}-others", ways)
     return (
         plan.chain(FORWARD, *(_all_but(plan, judge) if plan.rest.forward else _only(plan, judge))),
-        *plan.judge(FORWARD, most, plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)),
+        *plan.judge(
+            FORWARD, (*most, *kinds.ask(plan, FORWARD)), plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)
+        ),
         plan.chain(f"{FORWARD}-reply", *plan.tests(Pattern.outgoing, plan.routed, QUEUE, QUEUE)),
         plan.verdict(FORWARD),
         plan.stamp(FORWARD, plan.stamps(Pattern.incoming, plan.routed)),

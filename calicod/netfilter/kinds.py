@@ -24,9 +24,13 @@ def chain_of(hook: str) -> str:
 
 
 def ask(plan: Plan, hook: str) -> tuple[str, ...]:
-    """Where something is remembered: what begins a connection that bears no word of ours goes there."""
+    """Where something is remembered: what begins a connection that bears no word of ours goes there.
+
+    It is neither RELATED nor a reply, no stamp is its path's, and a worker would be told nothing of it.
+    """
     marks = plan.marks
-    new = f"-p tcp -m conntrack --ctstate NEW -m connmark --mark 0x0/{marks.judged | marks.filter_stage:#x}"
+    new = f"-m conntrack --ctstate NEW -m connmark --mark 0x0/{marks.judged | marks.filter_stage:#x}"
+    new = f"-p tcp -m tcp {SYN} {new}"
     return (f"{new} -g {chain_of(hook)}",) if _kinds(plan, hook) else ()
 
 

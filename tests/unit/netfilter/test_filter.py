@@ -60,9 +60,10 @@ def test_what_the_kernel_may_allow_by_itself_is_logged_and_stamped_as_a_verdict_
     given = full(nics=nics, allowed=(four, six), log_group=5200)
     known, syn = given.marks.judged | given.marks.filter_stage, "--tcp-flags FIN,SYN,RST,ACK SYN"
 
-    new = f"-p tcp -m conntrack --ctstate NEW -m connmark --mark 0x0/{known:#x}"
-    assert chain(given, "queue", 4)[-2:] == (f"{new} -g calicod-allowed", "-g calicod-ask")
-    assert chain(given, "queue", 6)[-1:] == chain(given, "allowed", 6) == ("-g calicod-ask",)
+    new = f"-p tcp -m tcp {syn} -m conntrack --ctstate NEW -m connmark --mark 0x0/{known:#x}"
+    assert chain(given, "fwd-judge", 4)[-2:] == (f"{new} -g calicod-allowed", "-g calicod-fwd-others")
+    assert "calicod-allowed" not in "".join((*chain(given, "fwd-judge", 6), *chain(given, "queue", 4)))
+    assert chain(given, "allowed", 6) == ("-g calicod-ask",)
     assert chain(given, "allowed", 4) == (
         f"-s 192.0.2.1/32 -d 10.65.0.2/32 -i eth0 -o cali1 -p tcp -m tcp --dport 80 {syn} -g calicod-fwd-tell",
         "-g calicod-ask",
@@ -82,7 +83,7 @@ def test_what_the_kernel_may_allow_by_itself_is_logged_and_stamped_as_a_verdict_
 
 def test_the_kernel_asks_about_all_where_it_remembers_nothing() -> None:
     assert chain(full(log_group=5200), "queue")[-1] == "-g calicod-ask"
-    assert not any("calicod-allowed" in rule for rule in chain(full(log_group=5200), "queue"))
+    assert not any("calicod-allowed" in rule for rule in chain(full(log_group=5200), "fwd-judge"))
     assert chain(full(), "fwd-tell") == chain(full(), "in-tell") == ()
 
 
@@ -94,7 +95,7 @@ def test_where_it_could_not_be_told_or_meets_policy_before_dnat_the_kernel_allow
     given = full(nics=nics, allowed=(one,), log_group=group, wildcard_prednat=False)
 
     assert chain(given, "allowed") == ("-g calicod-ask",)
-    assert not any("calicod-allowed" in rule for rule in chain(given, "queue"))
+    assert not any("calicod-allowed" in rule for rule in chain(given, "fwd-judge"))
 
 
 def test_a_connection_that_a_failsafe_lets_pass_is_logged_once() -> None:
