@@ -19,6 +19,7 @@ from scapy.packet import Raw
 from tests.netns.cluster import init_chunk
 from tests.netns.flood import ECHO, ICMP, checksum
 from tests.netns.node import FAMILIES, Node
+from tests.netns.patience import seconds
 from tests.netns.world import inside
 
 KINDS = ("tcp", "udp", "sctp", "fragment", "extension", "icmp")
@@ -28,8 +29,8 @@ LONG = 4000
 IP_OPTIONS, NO_OPERATIONS = 4, b"\x01\x01\x01\x01"
 IPV6_HOPOPTS, IPV6_DSTOPTS, PADDING = 54, 59, bytes([0, 0, 1, 4, 0, 0, 0, 0])
 SO_RCVBUFFORCE = 33
-PATIENCE = 3.0
-QUIET = 0.15
+PATIENCE = seconds(3.0)
+QUIET = seconds(0.15)
 """Seconds in which nothing more arrives."""
 
 

@@ -23,9 +23,10 @@ from calicod.errors import CalicodError
 from calicod.model.marks import layout
 from calicod.model.record import Applied, Ready, Report, Swap, WorkerDied
 from calicod.netfilter.nflog import LogGroup
+from tests.netns.patience import seconds
 from tests.netns.world import inside
 
-PATIENCE = 5.0
+PATIENCE = seconds(5.0)
 MARKS = layout()
 MOST = 1 << 20
 

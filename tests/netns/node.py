@@ -15,7 +15,9 @@ from calicod.model.network import parse_network
 from calicod.model.steering import FailsafePort, ForwardingWorkload, Nic, Steering
 from calicod.netfilter import probe
 from calicod.netfilter.installer import Installer
+from calicod.netfilter.translation import chain_name
 from tests.netns.judge import Judge
+from tests.netns.patience import seconds
 from tests.netns.world import World, inside, run, world
 
 TCP, UDP = 6, 17
@@ -23,7 +25,9 @@ ETH0, ETH1, W3 = 3, 4, 5
 """Ids in the stamp."""
 QUEUE = 5200
 PATIENCE = 0.15
-"""Seconds to wait for what must not come."""
+"""Seconds to wait for what must not come, on a common machine; here and below."""
+AWAITED = 2.0
+"""Seconds to wait for what must come."""
 
 HOSTS = {"ext": 1, "far": 2, "w1": 11, "w2": 12, "w3": 13}
 INTERFACES = {"ext": "eth0", "far": "eth1", "w1": "cali1", "w2": "cali2", "w3": "caliw3"}
@@ -67,9 +71,17 @@ class Node:
         program = ("iptables" if family == 4 else "ip6tables") + IPTABLES[self.setting]
         return self.world.run(self.name, program, *words)
 
+    def rules(self, family: int, chain: str) -> list[str]:
+        """The rules of a chain of calicod's in the table `filter`, in the words of whoever shows them."""
+        if self.setting != "nft":
+            return [line for line in self.iptables(family, "-S", chain).splitlines() if line.startswith("-A")]
+        name = chain_name(chain, "filter", family)
+        shown = self.world.run(self.name, "nft", "list", "chain", "inet", "calicod", name).splitlines()
+        return [line.strip() for line in shown[2:-2]]
+
     def restore(self, family: int, text: str) -> None:
         """Adds rules as another program does, in the router."""
-        program = ("iptables" if family == 4 else "ip6tables") + self.setting.removeprefix("iptables")
+        program = ("iptables" if family == 4 else "ip6tables") + IPTABLES[self.setting]
         self.world.run(self.name, f"{program}-restore", "--noflush", text=text)
 
     def save(self, namespace: str = "") -> str:
@@ -164,7 +176,7 @@ class UdpFlow:
 
     def forth(self, patience: float = PATIENCE) -> bool:
         """Whether a datagram of the client's arrives."""
-        self.server.settimeout(patience)
+        self.server.settimeout(seconds(patience))
         with contextlib.suppress(OSError):
             self.client.send(b"forth")
         try:
@@ -175,7 +187,7 @@ class UdpFlow:
 
     def back(self, patience: float = PATIENCE) -> bool:
         """Whether a datagram of the server's arrives."""
-        self.client.settimeout(patience)
+        self.client.settimeout(seconds(patience))
         with contextlib.suppress(OSError):
             self.server.sendto(b"back", self.peer)
         try:
@@ -186,10 +198,12 @@ class UdpFlow:
 
     def trips(self, count: int = 3) -> bool:
         """Whether that many datagrams each way arrive."""
-        return all(self.forth(2.0) and self.back(2.0) for _ in range(count))
+        return all(self.forth(AWAITED) and self.back(AWAITED) for _ in range(count))
 
 
-def tcp(at: Node, client: str, server: str, family: int, port: int, patience: float = 2.0, **options: object) -> bool:
+def tcp(
+    at: Node, client: str, server: str, family: int, port: int, patience: float = AWAITED, **options: object
+) -> bool:
     """Whether a connection comes about and carries a byte each way."""
     to = options.get("to") or at.peer(client, server, family)
     with (
@@ -199,24 +213,24 @@ def tcp(at: Node, client: str, server: str, family: int, port: int, patience: fl
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("::" if family == 6 else "", options.get("server_port") or port))
         listener.listen()
-        calling.settimeout(patience)
+        calling.settimeout(seconds(patience))
         try:
             calling.connect((to, port))
             answering, _ = listener.accept()
         except OSError:
             return False
         with answering:
-            answering.settimeout(patience)
+            answering.settimeout(seconds(patience))
             calling.send(b"a")
             ok = answering.recv(1) == b"a"
             answering.send(b"b")
             return ok and calling.recv(1) == b"b"
 
 
-def ping(at: Node, client: str, server: str, family: int, count: int = 1, patience: float = 0.15) -> bool:
+def ping(at: Node, client: str, server: str, family: int, count: int = 1, patience: float = PATIENCE) -> bool:
     """Whether echo replies come."""
     options = ("-6",) if family == 6 else ()
-    wait = ("-c", str(count), "-i", "0.01", "-W", str(patience), "-q")
+    wait = ("-c", str(count), "-i", "0.01", "-W", str(seconds(patience)), "-q")
     shown = at.world.run(at.space(client), "ping", *options, *wait, at.peer(client, server, family), check=False)
     return f" {count} received" in shown
 

@@ -17,9 +17,11 @@ import msgspec
 from calicod.cli.client import Unreachable, request
 from calicod.daemon.state import Reloaded, Status
 from tests.netns.node import Node
+from tests.netns.patience import seconds
 
 CALICOD = (sys.executable, "-c", "from calicod.cli.main import main; main()")
-PATIENCE = 15.0
+COMMON_PATIENCE = 15.0
+PATIENCE = seconds(COMMON_PATIENCE)
 POLL = 0.02
 
 
@@ -129,7 +131,7 @@ class Running:
         """A command of calicod's in the router's namespace: exit code, output, errors."""
         env = {**os.environ, "CALICOD_SOCKET": str(self.socket)}
         command = ("ip", "netns", "exec", self.router.name, *CALICOD, *words)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds(60), check=False, env=env)
         return done.returncode, done.stdout, done.stderr
 
     def events(self, *names: str) -> list[dict[str, object]]:
@@ -155,9 +157,9 @@ def running(pid: int) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
+def wait_for(condition: Callable[[], bool], patience: float = COMMON_PATIENCE) -> None:
     """Until it holds."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + seconds(patience)
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(POLL)

@@ -20,6 +20,7 @@ from calicod.ruleset.enforcement import decode
 from tests.netns.node import Node, address, node
 from tests.netns.running import CALICOD, Running, running_in, wait_for
 from tests.netns.test_daemon import ALLOW, DENY, TcpFlow, endpoints, switch
+from tests.netns.variants import USUAL
 
 pytestmark = [pytest.mark.netns, pytest.mark.security, pytest.mark.slow]
 
@@ -30,7 +31,7 @@ HOST_SSH = 4722
 
 @pytest.fixture(scope="module")
 def router() -> Iterator[Node]:
-    with node("cd-a", "iptables-nft") as built:
+    with node("cd-a", USUAL) as built:
         yield built
 
 

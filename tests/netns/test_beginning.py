@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel import needs_kernel
 from tests.netns.node import FAMILIES, Node, UdpFlow, node, tcp
+from tests.netns.patience import seconds
 from tests.netns.running import Running, running_in
 from tests.netns.stages import host, policy, rule
 from tests.netns.test_daemon import ALLOW, DENY, TcpFlow, endpoints, flows, switch
+from tests.netns.variants import IPTABLES, needs_variant
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
 PATHS = [("ext", "w1"), ("ext", "node"), ("w1", "ext"), ("w1", "w2"), ("w1", "node")]
@@ -23,9 +24,9 @@ SERVES = f"{{action: Allow, protocol: TCP, destination: {{ports: [{PORT}]}}}}"
 """Of the ports of these tests, only to this one may anybody connect, and nobody may from it."""
 
 
-@pytest.fixture(scope="module", params=["iptables-nft", "iptables-legacy"])
+@pytest.fixture(scope="module", params=IPTABLES)
 def router(request: pytest.FixtureRequest) -> Iterator[Node]:
-    needs_kernel(request.param)
+    needs_variant(request.param)
     with node("cd-b", request.param) as built:
         yield built
 
@@ -64,7 +65,7 @@ def spoken(live: dict[str, TcpFlow], speaker: str, patience: float) -> list[str]
     """The connections on which what one end says, on all at once, arrives at the other."""
     for flow in live.values():
         getattr(flow, speaker).send(b"x")
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + seconds(patience)
     arrived = []
     for name, flow in live.items():
         listener = flow.client if speaker == "server" else flow.server

@@ -16,10 +16,11 @@ import pytest
 
 from calicod.model.marks import layout
 from calicod.netfilter import conntrack
-from tests.kernel import needs_kernel
 from tests.netns.node import FAMILIES, Node, UdpFlow, address, node, ping, tcp
+from tests.netns.patience import seconds
 from tests.netns.running import Running, running_in, wait_for
 from tests.netns.test_steering_guards import FORGED, RESTORE, flush_neighbours, send_unreachable
+from tests.netns.variants import IPTABLES, USUAL, needs_variant
 from tests.netns.world import inside, world
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
@@ -104,7 +105,7 @@ class TcpFlow:
 
 def carried(sender: socket.socket, receiver: socket.socket, patience: float) -> bool:
     """Whether a byte arrives."""
-    receiver.settimeout(patience)
+    receiver.settimeout(seconds(patience))
     sender.send(b"x")
     try:
         return receiver.recv(100) != b""
@@ -127,7 +128,7 @@ def flows(router: Node, stack: contextlib.ExitStack, port: int) -> dict[str, Tcp
 
 @pytest.fixture(scope="module")
 def router() -> Iterator[Node]:
-    with node("cd-d", "iptables-nft") as built:
+    with node("cd-d", USUAL) as built:
         yield built
 
 
@@ -708,10 +709,10 @@ def test_teardown_leaves_no_trace_and_the_rules_and_marks_of_others(daemon: Runn
 # Other hosts
 
 
-@pytest.fixture(params=["iptables-nft", "iptables-legacy"])
+@pytest.fixture(params=IPTABLES)
 def old_host(request: pytest.FixtureRequest) -> Iterator[Node]:
     """A host that speaks no IPv6, with a client."""
-    needs_kernel(request.param)
+    needs_variant(request.param)
     with world("cd-o", ["node", "ext"]) as made:
         for name in ("cd-onode", "cd-oext"):
             made.sysctl(name, "net/ipv6/conf/all/disable_ipv6", 1)

@@ -13,14 +13,15 @@ from tests.netns.judge import Judge
 from tests.netns.node import Node, node
 from tests.netns.running import CALICOD, Running, running_in
 from tests.netns.test_daemon import ALLOW, endpoints, switch
+from tests.netns.variants import IPTABLES, needs_variant
 from tests.netns.world import run
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
 
 
-@pytest.fixture(params=["iptables-nft", "iptables-legacy"])
+@pytest.fixture(params=IPTABLES)
 def router(request: pytest.FixtureRequest) -> Iterator[Node]:
-    needs_kernel(request.param)
+    needs_variant(request.param)
     with node("cd-o", request.param) as built:
         yield built
 

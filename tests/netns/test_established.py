@@ -7,18 +7,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kernel import needs_kernel
 from tests.netns.node import FAMILIES, UdpFlow, address, node, ping, tcp
 from tests.netns.running import Running, running_in
 from tests.netns.test_daemon import ALLOW, DENY, endpoints, flows, switch
+from tests.netns.variants import IPTABLES, needs_variant
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
 SHORT = 0.15
 
 
-@pytest.fixture(scope="module", params=["iptables-nft", "iptables-legacy"])
+@pytest.fixture(scope="module", params=IPTABLES)
 def keeping(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    needs_kernel(request.param)
+    needs_variant(request.param)
     folder = tmp_path_factory.mktemp("keeping")
     with node("cd-e", request.param) as router, running_in(router, folder, {"established": "keep"}) as running:
         running.write(endpoints=endpoints(), switch=switch(ALLOW))

@@ -15,6 +15,7 @@ import pytest
 from tests.netns.node import FAMILIES, Node, UdpFlow, node, ping, tcp
 from tests.netns.running import CALICOD, PATIENCE, Running, running_in, wait_for
 from tests.netns.test_daemon import ALLOW, DENY, TcpFlow, endpoints, switch
+from tests.netns.variants import USUAL
 
 pytestmark = pytest.mark.netns
 PATHS = (("ext", "w1"), ("w1", "ext"), ("ext", "node"), ("node", "ext"), ("w1", "w2"))
@@ -31,7 +32,7 @@ RETRANSMISSION = 1.3
 
 @pytest.fixture(scope="module")
 def router() -> Iterator[Node]:
-    with node("cd-e", "iptables-nft") as built:
+    with node("cd-e", USUAL) as built:
         yield built
 
 

@@ -15,12 +15,13 @@ from calicod.cli.demo.trial import Result, Trial
 from calicod.cli.demo.world import NODE, World, pods_of
 from calicod.datastore.files import read
 from calicod.model.event import ConnectionDenied
-from tests.kernel import needs_kernel
+from tests.netns.patience import seconds
+from tests.netns.variants import IPTABLES, needs_variant
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
 FOLDER = examples()
 CASES = {case.number: case for case in load_cases(FOLDER)}
-SYN_SECONDS = 1.3
+SYN_SECONDS = seconds(1.3)
 """Within this a TCP connection that nobody answers tries again."""
 RULELESS = {"no-profile", "endpoint-to-host"}
 """Refusals that no rule makes: there is none to name."""
@@ -61,9 +62,9 @@ def build(prefix: str, base: Path, steering: str, families: tuple[int, ...] = FA
         held.close()
 
 
-@pytest.fixture(scope="module", params=["iptables-nft", "iptables-legacy"])
+@pytest.fixture(scope="module", params=IPTABLES)
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    needs_kernel(request.param)
+    needs_variant(request.param)
     yield from build("cde-", tmp_path_factory.mktemp("stage"), request.param)
 
 

@@ -14,15 +14,16 @@ import pytest
 from calicod.intercept.counters import read_counters
 from tests.conformance.vectors import Case, cases
 from tests.netns.cluster import Cluster, cluster, target_of
+from tests.netns.patience import seconds
 from tests.netns.running import Running, running_in
 from tests.netns.variants import VARIANTS, needs_variant
 from tests.netns.world import inside
 
 pytestmark = [pytest.mark.netns, pytest.mark.security, pytest.mark.slow]
 CASES = cases(Path(__file__).parent.parent / "conformance" / "felix.json.gz")
-PATIENCE = 5.0
+PATIENCE = seconds(5.0)
 """Seconds until everything that is allowed has arrived, on a busy machine."""
-QUIET = 0.05
+QUIET = seconds(0.05)
 """Seconds in which nothing more arrives."""
 
 

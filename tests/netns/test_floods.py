@@ -12,11 +12,11 @@ import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 
-from tests.kernel import needs_kernel
 from tests.netns.node import FAMILIES, Node, UdpFlow, address, node, tcp
 from tests.netns.running import Running, running_in, wait_for
 from tests.netns.stages import policy, rule
 from tests.netns.test_daemon import ALLOW, endpoints, switch
+from tests.netns.variants import IPTABLES, needs_variant
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
 PORT = 7777
@@ -28,9 +28,9 @@ REFUSED = f"{{action: Deny, protocol: PROTOCOL, destination: {{ports: [{PORT}]}}
 ASKS_SOURCE_PORTS = "{action: Deny, protocol: TCP, source: {ports: [1]}}"
 
 
-@pytest.fixture(scope="module", params=["iptables-nft", "iptables-legacy"])
+@pytest.fixture(scope="module", params=IPTABLES)
 def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    needs_kernel(request.param)
+    needs_variant(request.param)
     with node("cd-p", request.param) as router, running_in(router, tmp_path_factory.mktemp("flood")) as running:
         running.write(endpoints=endpoints(), switch=switch(ALLOW))
         running.start()
@@ -68,7 +68,7 @@ def flooding(router: Node, source: str, to: str, family: int, transport: str) ->
 
 def remembered(daemon: Running, family: int) -> list[str]:
     """The rules by which the kernel refuses alone."""
-    return [line for line in daemon.router.iptables(family, "-S", "calicod-denied").splitlines() if "-j DROP" in line]
+    return [line for line in daemon.router.rules(family, "calicod-denied") if "drop" in line.lower()]
 
 
 def counted(daemon: Running) -> int:

@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -20,23 +21,26 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from tests.netns.node import FAMILIES, INTERFACES, Node, UdpFlow, address, node, ping, tcp
+from tests.netns.patience import seconds
 from tests.netns.running import Running, running_in
 from tests.netns.test_daemon import ALLOW, DENY, endpoints, switch
 from tests.netns.twofold import NUMBERS, OPTIONS, ROUTING, shown_in, twofold
+from tests.netns.variants import USUAL
 from tests.netns.world import inside
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
 IP_PKTINFO, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IPV6_MTU_DISCOVER = 8, 10, 2, 23
 SO_RCVBUFFORCE = 33
-SOON = 0.3
+SOON = seconds(0.3)
 """Seconds in which what passes has arrived."""
+HOOKS = ("INPUT", "FORWARD", "OUTPUT")
 ANY = [ALLOW]
 NONE = [DENY]
 
 
 @pytest.fixture(scope="module")
 def router() -> Iterator[Node]:
-    with node("cd-h", "iptables-nft") as built:
+    with node("cd-h", USUAL) as built:
         yield built
 
 
@@ -567,11 +571,16 @@ def test_nothing_slips_through_while_the_daemon_ends_dies_and_starts(daemon: Run
 def test_after_the_rules_of_others_were_repaired_nothing_goes_on_that_got_through(daemon: Running, what: str) -> None:
     router = daemon.router
     use(daemon, host(NONE, NONE), work(NONE, NONE))
+    nft = partial(router.world.run, router.name, "nft")
     harm: dict[str, Callable[[], object]] = {
-        "accept": lambda: [router.iptables(4, "-I", hook, "-j", "ACCEPT") for hook in ("INPUT", "FORWARD", "OUTPUT")],
+        "accept": lambda: [router.iptables(4, "-I", hook, "-j", "ACCEPT") for hook in HOOKS],
         "flush": lambda: router.iptables(4, "-F"),
-        "ruleset": lambda: router.world.run(router.name, "nft", "flush", "ruleset"),
+        "ruleset": lambda: nft("flush", "ruleset"),
     }
+    if router.setting == "nft":  # rules of iptables come after those of our table, whose own chains can be harmed
+        ours = ("inet", "calicod")
+        harm["accept"] = lambda: [nft("insert", "rule", *ours, f"filter-{h.lower()}", "accept") for h in HOOKS]
+        harm["flush"] = lambda: nft("flush", "table", *ours)
     told = len(daemon.events("steering.reset"))
     try:
         with Stream(daemon.router) as stream:
@@ -582,7 +591,7 @@ def test_after_the_rules_of_others_were_repaired_nothing_goes_on_that_got_throug
             stream.arrived(0.1)
             assert stream.arrived(0.2) == [False] * len(PATHS)
     finally:
-        for hook in ("INPUT", "FORWARD", "OUTPUT") if what == "accept" else ():
+        for hook in HOOKS if what == "accept" and router.setting != "nft" else ():
             router.iptables(4, "-D", hook, "-j", "ACCEPT")
 
 
@@ -603,7 +612,7 @@ def test_a_translated_address_hides_neither_sender_nor_receiver(daemon: Running)
         reached = {}
         for client in ("w1", "ext", "w2"):
             with UdpFlow(router, client, "w2", 4, 99, to="10.65.11.1", server_port=6400) as flow:
-                reached[client] = flow.forth(SOON)
+                reached[client] = flow.forth(0.3)
     finally:
         for rule in rules:
             router.iptables(4, "-t", "nat", "-D", *rule)

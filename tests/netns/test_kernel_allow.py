@@ -19,13 +19,14 @@ from scapy.layers.inet6 import IPv6
 
 from calicod.daemon.kernelmemory import BUSY
 from calicod.daemon.state import Status
-from tests.kernel import needs_kernel
 from tests.netns.node import FAMILIES, Node, address, node, tcp
+from tests.netns.patience import seconds
 from tests.netns.running import Running, running_in, wait_for
 from tests.netns.stages import policy, rule
 from tests.netns.test_daemon import ALLOW, TcpFlow, endpoints, switch
 from tests.netns.test_hostile import send
 from tests.netns.twofold import shown_in, twofold
+from tests.netns.variants import IPTABLES, needs_variant
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
 LONG = 120.0
@@ -56,9 +57,9 @@ SAME += ("in_interface", "out_interface", "protocol", "verdict", "revision")
 ALIKE = tuple(key for key in SAME if key not in {"flow_id", "src_port"})
 
 
-@pytest.fixture(scope="module", params=["iptables-nft", "iptables-legacy"])
+@pytest.fixture(scope="module", params=IPTABLES)
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    needs_kernel(request.param)
+    needs_variant(request.param)
     with node("cd-k", request.param) as router, running_in(router, tmp_path_factory.mktemp("allow")) as running:
         running.write(endpoints=endpoints(), switch=switch(ALLOW))
         running.start()
@@ -148,8 +149,12 @@ class Calls:
 def remembered(daemon: Running, family: int) -> list[str]:
     """The rules by which the kernel allows alone."""
     names = ("calicod-allowed", "calicod-in-allowed")
-    shown = "\n".join(daemon.router.iptables(family, "-S", name) for name in names)
-    return [line for line in shown.splitlines() if line.endswith("-tell")]
+    return [line for name in names for line in daemon.router.rules(family, name) if line.endswith("-tell")]
+
+
+def concerns(rule: str, target: str) -> bool:
+    """Whether it is for that address, in the words of iptables or of nft."""
+    return f"-d {target}/" in rule or f"daddr {target} " in rule
 
 
 def about(daemon: Running, port: int) -> list[dict[str, Any]]:
@@ -184,8 +189,8 @@ def test_the_kernel_allows_what_comes_often_alone_and_each_connection_is_told_on
         judged = sum(worker.judged for worker in daemon.status().workers)
         calls.goes_on(1000)
         assert calls.refused == []
-    assert f"-d {daemon.router.peer(client, server, family)}/" in line
-    assert f"--dport {port} " in line
+    assert concerns(line, daemon.router.peer(client, server, family))
+    assert f"dport {port} " in line
 
     wait_for(lambda: len(ports(daemon, port, "connection.allowed")) >= len(calls.made), LONG)
     daemon.router.forget()
@@ -287,15 +292,15 @@ def test_what_was_learned_of_the_host_is_no_word_for_a_workload_that_has_its_add
     try:
         wait_for(lambda: daemon.status().healthy)
         with Aimed(router, target, port):
-            wait_for(lambda: any(f"-d {target}/" in line for line in remembered(daemon, 4)), LONG)
+            wait_for(lambda: any(concerns(line, target) for line in remembered(daemon, 4)), LONG)
             # from now on the same address is beyond an interface, for whoever may look there first
             world.run(name, "ip", "rule", "add", "pref", "0", "to", target, "lookup", "77")
             world.run(name, "ip", "route", "add", f"{target}/32", "dev", "cali1", "table", "77")
             world.run(name, "ip", "rule", "del", "pref", "0", "lookup", "local")
             world.run(name, "ip", "rule", "add", "pref", "10", "lookup", "local")
-            assert any(f"-d {target}/" in line for line in remembered(daemon, 4))
+            assert any(concerns(line, target) for line in remembered(daemon, 4))
             assert not tcp(router, "ext", "w1", 4, port, 0.5)
-            assert any(f"-d {target}/" in line for line in remembered(daemon, 4))
+            assert any(concerns(line, target) for line in remembered(daemon, 4))
     finally:
         for words in (("rule", "add", "pref", "0", "lookup", "local"), ("rule", "del", "pref", "10")):
             world.run(name, "ip", *words, check=False)
@@ -340,8 +345,8 @@ def test_a_spoofed_source_and_another_interface_are_judged_as_ever(daemon: Runni
     with Calls(router, "ext", "w1", 4, port):
         wait_for(lambda: remembered(daemon, 4) != [], LONG)
         (line,) = remembered(daemon, 4)
-        assert "-i eth0 " in line
-        assert "-o cali1 " in line
+        assert "-i eth0 " in line or 'iifname "eth0" ' in line
+        assert "-o cali1 " in line or 'oifname "cali1" ' in line
         senders, arrived = {"w2": 5, "w3": 6, "far": 7}, set[int]()
         with router.world.socket(router.space("w1"), socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3)) as ear:
             ear.bind(("eth0", 3))
@@ -349,7 +354,7 @@ def test_a_spoofed_source_and_another_interface_are_judged_as_ever(daemon: Runni
             for name, source in senders.items():
                 call = TCP(sport=source, dport=port, flags="S")
                 send(router, name, IP(src=address("ext", 4), dst=address("w1", 4)) / call)
-            deadline = time.monotonic() + 1.5
+            deadline = time.monotonic() + seconds(1.5)
             while time.monotonic() < deadline:
                 with contextlib.suppress(TimeoutError):
                     data = ear.recv(100)

@@ -8,6 +8,7 @@ import pytest
 from tests.netns.node import Node, UdpFlow, address, node
 from tests.netns.running import Running, running_in
 from tests.netns.test_daemon import ALLOW, TcpFlow, endpoints, switch
+from tests.netns.variants import USUAL
 
 pytestmark = pytest.mark.netns
 
@@ -16,7 +17,7 @@ RULES = switch("{action: Deny, protocol: UDP, destination: {ports: [4999]}}", AL
 
 @pytest.fixture(scope="module")
 def router() -> Iterator[Node]:
-    with node("cd-l", "iptables-nft") as built:
+    with node("cd-l", USUAL) as built:
         yield built
 
 

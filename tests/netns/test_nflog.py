@@ -13,6 +13,7 @@ from calicod.model.hook import Hook
 from calicod.netfilter import nflog
 from calicod.netfilter.netlink import SO_RCVBUFFORCE
 from calicod.netfilter.nflog import AT_ONCE, SNAP_BYTES, LogGroup
+from tests.netns.patience import seconds
 from tests.netns.world import inside, run, world
 from tests.unit.netfilter.logged import One, singly
 
@@ -21,7 +22,7 @@ GROUP = 5200
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 AF = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROGRAMS = {4: "iptables-legacy", 6: "ip6tables-legacy"}
-PATIENCE = 5.0
+PATIENCE = seconds(5.0)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -30,6 +30,7 @@ from calicod.netfilter import probe
 from calicod.netfilter.nflog import LogGroup
 from calicod.ruleset.enforcement import Enforcement, encode
 from tests.netns.kept import MARKS, alive, children, descriptors, freeze, is_netlink, kept
+from tests.netns.patience import seconds
 from tests.netns.world import World, inside, run, world
 from tests.unit.compiler.build import entity, host, policy, rule, ruleset
 
@@ -40,7 +41,7 @@ ETH0_ID = 3
 QUEUE = 5200
 ALLOWED, FORBIDDEN = 1000, 2000
 QUIET = 0.1
-PATIENCE = 5.0
+PATIENCE = seconds(5.0)
 
 
 @pytest.fixture(scope="module")

@@ -8,23 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel import needs_kernel
 from tests.netns.node import FAMILIES, Node, address, node
+from tests.netns.patience import seconds
 from tests.netns.running import Running, running_in, wait_for
 from tests.netns.test_daemon import ALLOW, DENY, TcpFlow, endpoints, switch
+from tests.netns.variants import IPTABLES, needs_variant
 
 pytestmark = [pytest.mark.netns, pytest.mark.security]
 PATHS = [("ext", "node"), ("node", "ext"), ("ext", "w1"), ("w1", "ext"), ("w1", "w2"), ("w1", "node")]
 PORT = 5100
-QUICK = 1.0
-SHORT = 0.2
+QUICK = seconds(1.0)
+SHORT = seconds(0.2)
 TCP_ANSWER, ICMP_ANSWER = 6, 1
 
 
-VARIANTS = ("iptables-nft", "iptables-legacy")
-
-
-@pytest.fixture(scope="module", params=VARIANTS)
+@pytest.fixture(scope="module", params=IPTABLES)
 def rejecting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with daemon("cd-j", request.param, tmp_path_factory.mktemp("rejecting"), {"deny_action": "reject"}) as running:
         running.write(switch=switch(DENY))
@@ -32,7 +30,7 @@ def rejecting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         yield running
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+@pytest.fixture(scope="module", params=IPTABLES)
 def resetting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with daemon("cd-k", request.param, tmp_path_factory.mktemp("resetting"), {"cut_with_reset": True}) as running:
         yield running
@@ -41,7 +39,7 @@ def resetting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 @contextlib.contextmanager
 def daemon(prefix: str, variant: str, folder: Path, options: dict[str, object]) -> Iterator[Running]:
     """Runs on a router of its own, with everything allowed."""
-    needs_kernel(variant)
+    needs_variant(variant)
     with node(prefix, variant) as router, running_in(router, folder, options) as running:
         running.write(endpoints=endpoints(), switch=switch(ALLOW))
         running.start()

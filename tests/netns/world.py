@@ -11,8 +11,10 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tests.netns.patience import seconds
+
 CLONE_NEWNET = 0x40000000
-TIMEOUT = 30.0
+TIMEOUT = seconds(30.0)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -102,10 +104,10 @@ class World:
         return run("ip", "netns", "exec", namespace, *command, check=check, text=text)
 
     def socket(self, namespace: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
-        """A socket that lives in the namespace, with a short timeout."""
+        """A socket that lives in the namespace, with a timeout of two seconds."""
         with inside(namespace):
             made = socket.socket(family, kind, protocol)
-        made.settimeout(2.0)
+        made.settimeout(seconds(2.0))
         return made
 
     def close(self) -> None:

@@ -3,12 +3,16 @@
 Law: each check is a line that begins with `ok` or `FAILED`; a check that fails stops no other, and whatever happens the
 machine goes on to its end. Nothing is faked: real unit, real kernel, packets between real namespaces.
 
-    python -m tests.vm.inside [pytest's arguments for the tests of steering]
+    python -m tests.vm.inside [--unit]
+
+`--unit`: the unit is tried, and a reboot; else only the tests. Which ones is in the file `runs`: pytest's arguments, a
+line for each run of it.
 """
 
 import contextlib
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -16,10 +20,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from tests.netns.patience import seconds
 from tests.netns.world import World, inside, run
 
+RUNS = Path(__file__).with_name("runs")
 PHASE = Path("/var/lib/calicod-vm")
 CONFIG = Path("/etc/calicod/calicod.yaml")
 POLICY = Path("/etc/calicod/policies.d/vm.yaml")
@@ -34,6 +43,8 @@ PEER = {4: "10.66.1.2", 6: "fd66:1::2"}
 WORK = {4: "10.66.2.2", 6: "fd66:2::2"}
 GATE = {4: "10.66.2.1", 6: "fd66:2::1"}
 LENGTHS = {4: 24, 6: 64}
+LOG = Path("/dev/ttyS2")
+MOST_LINES = 100
 RESOURCES = """
 apiVersion: projectcalico.org/v3
 kind: HostEndpoint
@@ -66,16 +77,19 @@ class Checks:
         self.failed = 0
 
     def check(self, name: str, body: Callable[[], object]) -> None:
-        """Runs one and tells what became of it; it passes unless it raises or returns False."""
+        """Runs one and tells what became of it; it passes unless it raises or returns False. A text is told."""
         begun = time.monotonic()
+        found: object = None
         try:
-            good, why = body() is not False, "it does not hold"
+            found = body()
+            good, why = found is not False, "it does not hold"
         except Exception as failure:  # noqa: BLE001  the machine goes on
             shown = traceback.format_exc().splitlines()
             good, why = False, f"{type(failure).__name__}: {failure}\n    " + "\n    ".join(shown[-12:])
         self.passed += good
         self.failed += not good
         took = time.monotonic() - begun
+        name += f": {found}" if isinstance(found, str) else ""
         print(f"ok     {took:5.1f} s  {name}" if good else f"FAILED {took:5.1f} s  {name}: {why}", flush=True)
 
 
@@ -87,8 +101,8 @@ def command(*words: str) -> str:
     return done.stdout
 
 
-def systemctl(*words: str) -> str:
-    return command("systemctl", *words)
+def systemctl(*words: str) -> None:
+    command("systemctl", *words)
 
 
 @contextlib.contextmanager
@@ -158,12 +172,18 @@ def reaches(world: World, target: str, port: int, patience: float) -> bool:
             return False
 
 
+def reached(world: World, targets: list[str], port: int, patience: float) -> list[str]:
+    """Which of them give an answer; all are called at the same time."""
+    with ThreadPoolExecutor(len(targets)) as calls:
+        answers = calls.map(lambda target: reaches(world, target, port, patience), targets)
+    return [target for target, answered in zip(targets, answers, strict=True) if answered]
+
+
 def judged(world: World) -> None:
     """Policy holds for both families, towards the host and through it."""
-    for target in (HOST, WORK):
-        for family in FAMILIES:
-            assert reaches(world, target[family], ALLOWED, 10), f"{target[family]}:{ALLOWED} is out of reach"
-            assert not reaches(world, target[family], REFUSED, 1), f"{target[family]}:{REFUSED} was reached"
+    targets = [target[family] for target in (HOST, WORK) for family in FAMILIES]
+    assert reached(world, targets, ALLOWED, 10) == targets
+    assert reached(world, targets, REFUSED, 1) == []
 
 
 def told(since: int) -> None:
@@ -200,7 +220,7 @@ def steered(checks: Checks, world: World, way: str) -> None:
     checks.check(f"{way}: both verdicts are told", lambda: told(since))
 
 
-def before(checks: Checks, arguments: list[str]) -> None:
+def before(checks: Checks) -> None:
     """From an installation that nobody has enabled to a host that goes down with policy in force."""
     print(f"       kernel {os.uname().release}, {run('nft', '--version').split('(')[0].strip()}", flush=True)
     POLICY.write_text(RESOURCES)
@@ -213,8 +233,7 @@ def before(checks: Checks, arguments: list[str]) -> None:
         for way in WAYS:
             steered(checks, world, way)
         checks.check("another program's flush is mended and told", lambda: mended(world))
-    if arguments:
-        checks.check(f"the tests of steering: {' '.join(arguments)}", lambda: pytest(arguments))
+    tested(checks)
 
 
 def mended(world: World) -> None:
@@ -228,14 +247,27 @@ def mended(world: World) -> None:
     judged(world)
 
 
-def pytest(arguments: list[str]) -> None:
-    """The summary of a run that passed is told."""
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "CI": "true"})
-    last = done.stdout.strip().splitlines()[-1:]
+def tested(checks: Checks) -> None:
+    """Each run of the tests that was ordered."""
+    for line in RUNS.read_text().splitlines():
+        checks.check(line, partial(pytest, shlex.split(line)))
+
+
+def pytest(arguments: list[str]) -> str:
+    """How many passed and how many were skipped; raises if one failed. Each is told to `LOG` when it is over."""
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--timeout={seconds(120)}", "--tb=short"]
+    words += ["-o", "addopts=-v -ra --strict-markers", "--durations=10", *arguments]
+    lines = []
+    told: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with LOG.open("w") as log, subprocess.Popen(words, env={**os.environ, "CI": "true"}, **told) as done:
+        assert done.stdout is not None
+        for line in done.stdout:
+            print(line, end="", file=log, flush=True)
+            lines.append(line.rstrip())
+    last = lines[-1].strip("= ") if lines else "it said nothing"
     if done.returncode:
-        raise AssertionError("\n".join(done.stdout.splitlines()[-60:]) + done.stderr[-2000:])
-    print(f"       {''.join(last)}", flush=True)
+        raise AssertionError("\n".join((last, *lines[-MOST_LINES:])))
+    return last
 
 
 def after(checks: Checks) -> None:
@@ -257,7 +289,7 @@ def boot_protection() -> None:
 
 def stopped(world: World) -> None:
     systemctl("stop", "calicod")
-    assert not any(reaches(world, HOST[family], port, 1) for family in FAMILIES for port in (ALLOWED, REFUSED))
+    assert [reached(world, list(HOST.values()), port, 1) for port in (ALLOWED, REFUSED)] == [[], []]
 
 
 def torn_down(world: World) -> None:
@@ -269,14 +301,23 @@ def torn_down(world: World) -> None:
 def main() -> None:
     """One phase; then a reboot, or the result and the end."""
     checks = Checks()
+    if "--unit" not in sys.argv:
+        tested(checks)
+        end(checks)
+        return
     if not PHASE.exists():
-        before(checks, sys.argv[1:])
+        before(checks)
         PHASE.write_text(json.dumps([checks.passed, checks.failed]))
         os.sync()
         systemctl("reboot")
         return
     checks.passed, checks.failed = json.loads(PHASE.read_text())
     after(checks)
+    end(checks)
+
+
+def end(checks: Checks) -> None:
+    """The result, and the machine goes off."""
     print(f"result {checks.passed} passed, {checks.failed} failed", flush=True)
     os.sync()
     systemctl("poweroff")
