@@ -100,6 +100,7 @@ class Judge:
         self._encoded: dict[int, tuple[Decision, bytes]] = {}
         self.picked = picked
         self.tell = tell
+        self.asked: list[Asks] = []
         self.reply = self._decider(reply=True)
         self.original = self._decider(reply=False)
 
@@ -107,6 +108,7 @@ class Judge:
         """The deciding function of one queue. A packet from the reply queue is turned round before it is judged."""
         places, encoded = Places(self.names, self.marks, reply=reply), self._encoded
         asks, evidence = Asks(places, self.engine), self.marks.evidence
+        self.asked.append(asks)
         totals, note, known_bit = self.totals, self.note, self.marks.known
         refuse, quiet = self.rejection.refuse, self.rejection.quiet
         picked_bit = 0 if reply else self.picked
@@ -166,6 +168,11 @@ class Judge:
 
         met = Pickup(decide, decide if reply else self.reply, self._allows_reply, self.tell).decide
         return decide
+
+    def prepare(self, former: "Judge") -> None:
+        """Works out what the former judge was asked for, so that the first packets need not wait for it."""
+        for asks, asked in zip(self.asked, former.asked, strict=True):
+            asks.prepare(asked)
 
     def _allows_reply(self, packet: Packet, hook: int, indev: int, outdev: int) -> bool:
         """Whether the packet may pass as a reply."""

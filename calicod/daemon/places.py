@@ -4,7 +4,8 @@ Law: on its way into a queue our bits of the packet mark tell the kernel's evide
 judges no wider than that. Each place is worked out once. `lo` is judged in OUTPUT for both directions (design 6).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 import msgspec
@@ -88,6 +89,13 @@ class Asks(dict[Key, Ask]):
     def __missing__(self, key: Key) -> Ask:
         self[key] = found = self._ask(self._places[key])
         return found
+
+    def prepare(self, keys: Iterable[Key]) -> None:
+        """Makes these ready; interfaces that are gone are forgotten, or their keys would be handed on for ever."""
+        for key in keys:
+            if self._places[key].known:
+                with suppress(Exception):  # the packet that comes there fails then, as if nobody had tried before
+                    self[key]
 
     def _ask(self, where: Where) -> Ask:
         place = (where.hook, where.in_interface, where.out_interface)

@@ -1,27 +1,31 @@
 """A worker: reads its two queues, judges, tells the supervisor.
 
-Law: no I/O but its queues, its channel and the enforcement file; no threads, no locks. A verdict never waits for a
-record. When the file cannot be loaded, the enforcement before it stays in force, and the supervisor is told.
+Law: no I/O but its queues, its channel and the enforcement file; no threads, no locks, and no other process but a
+stand-in, which judges while a large file is loaded. A verdict never waits for a record. When the file cannot be loaded,
+the enforcement before it stays in force, and the supervisor is told.
 """
 
 import gc
 import os
 import select
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, perf_counter_ns
 
 import msgspec
 
+from calicod.daemon import standin
 from calicod.daemon.channel import MAX_DATAGRAM, WorkerEnd, encode
 from calicod.daemon.confinement import confine
 from calicod.daemon.instance import ENFORCEMENT_FILE
 from calicod.daemon.judge import Judge, Totals
 from calicod.daemon.rejection import Rejection
+from calicod.daemon.standin import Account, StandIn
 from calicod.intercept.interceptor import Decide, Interceptor
 from calicod.model.marks import MarkLayout
-from calicod.model.record import Applied, Batch, Counters, PickedUp, Record, Report, Severed, Swap, ToWorker
+from calicod.model.record import Applied, Batch, Counters, PickedUp, Record, Report, Severed, Swap
 from calicod.ruleset.enforcement import decode
 
 BUDGET = 64
@@ -32,6 +36,8 @@ they want it. Under load the next packet comes that soon, and waking up costs mo
 FLUSH_SECONDS = 0.005
 """Records wait at most this long for others; while few come they do not wait at all."""
 COUNTERS_SECONDS = 1.0
+HELD_UP_SECONDS = 3.0
+"""Who has not counted for so long was held up: what waits for it has waited too long to be judged by what was."""
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -78,6 +84,7 @@ class Worker:
         self._poll = select.poll()
         self._poll.register(seat.channel, select.POLLIN)
         self._readers: dict[int, tuple[Interceptor, Decide]] = {}
+        self._leaving: tuple[StandIn, ...] = ()
 
     def begin(self) -> None:
         """Releases what a predecessor left behind, and loads what is in force, if there is anything.
@@ -91,10 +98,17 @@ class Worker:
 
     def turn(self) -> None:
         """Waits until there is something to do, and does it."""
+        self._round(self._obey)
+        now = monotonic()
+        if now - self._counted_at >= COUNTERS_SECONDS:
+            self._count(now)
+
+    def _round(self, attend: Callable[[], object]) -> None:
+        """Judges what waits and tells it in time; `attend` is called when somebody has spoken."""
         for descriptor, _ in self._awaited():
             reader = self._readers.get(descriptor)
             if reader is None:
-                self._obey(tuple(self.seat.channel.messages()))
+                attend()
             else:
                 self._looks = LOOKS
                 reader[0].read(reader[1], BUDGET)
@@ -102,8 +116,6 @@ class Worker:
         if self.records and (len(self.records) >= BUDGET or now - self._flushed_at >= FLUSH_SECONDS):
             self._flush()
             self._flushed_at = now
-        if now - self._counted_at >= COUNTERS_SECONDS:
-            self._count(now)
 
     def _awaited(self) -> list[tuple[int, int]]:
         """What there is to do; waits for it, but looks some times first when packets came a moment ago."""
@@ -122,8 +134,9 @@ class Worker:
             due = min(due, self._flushed_at + FLUSH_SECONDS)
         return max(0, int((due - monotonic()) * 1000) + 1)
 
-    def _obey(self, messages: tuple[ToWorker, ...]) -> None:
+    def _obey(self) -> None:
         """Of several swaps only the last matters: the file holds the newest revision."""
+        messages = tuple(self.seat.channel.messages())
         swaps = [message for message in messages if isinstance(message, Swap)]
         if swaps:
             if self.judge is not None and self.judge.revision == swaps[-1].revision:
@@ -143,31 +156,84 @@ class Worker:
     def _load(self) -> None:
         """Judges by what the enforcement file holds from now on, or goes on as before and says why."""
         self._flush()
-        began = perf_counter_ns()
+        began, stand_in, error = perf_counter_ns(), self._substitute(), ""
         try:
-            enforcement = decode((self.seat.run_directory / ENFORCEMENT_FILE).read_bytes())
-            marks, fail_open = self.seat.marks, self.seat.fail_open
-            note, former, rejection = self.records.append, self.judge, self._rejection()
-            judge = Judge(
-                enforcement,
-                self.totals,
-                note,
-                marks=marks,
-                fail_open=fail_open,
-                rejection=rejection,
-                picked=self.seat.marks.picked,
-                tell=self._turn,
-                former=former,
-            )
+            judge = self._judge_of_file()
+            if stand_in is not None and self.judge is not None:
+                judge.prepare(self.judge)
+            self._enforce(judge)
         except Exception as failure:  # noqa: BLE001  whatever is wrong with the new one, the one before stays in force
-            self._tell(perf_counter_ns() - began, f"{type(failure).__name__}: {failure}")
-            return
+            error = f"{type(failure).__name__}: {failure}"
+        if stand_in is not None:
+            self._take_over(stand_in)
+        # INVARIANT: who tells a revision is the only one who judges, and judges by it
+        self._tell(perf_counter_ns() - began, error)
+
+    def _judge_of_file(self) -> Judge:
+        """The judge of what the enforcement file holds, to take the place of the present one."""
+        return Judge(
+            decode((self.seat.run_directory / ENFORCEMENT_FILE).read_bytes()),
+            self.totals,
+            self.records.append,
+            marks=self.seat.marks,
+            fail_open=self.seat.fail_open,
+            rejection=self._rejection(),
+            picked=self.seat.marks.picked,
+            tell=self._turn,
+            former=self.judge,
+        )
+
+    def _enforce(self, judge: Judge) -> None:
+        """Puts it in the place of the present judge, of which nothing stays."""
         former, self.judge = self.judge, judge
         self._read(judge)
         if former is not None:
             del former
             gc.collect()  # what was before has cycles (2 ms at 1,000 policies)
-        self._tell(perf_counter_ns() - began)
+
+    def _substitute(self) -> StandIn | None:
+        """Somebody who judges meanwhile, if loading takes long; not after a while in which nobody did."""
+        if self.judge is None or monotonic() - self._counted_at >= HELD_UP_SECONDS:
+            return None
+        try:
+            size = (self.seat.run_directory / ENFORCEMENT_FILE).stat().st_size
+        except OSError:  # loading will say so
+            return None
+        return standin.begin(self._stand_in_for) if size >= standin.LARGE_BYTES else None
+
+    def _stand_in_for(self, end: socket.socket, until: float) -> Account:
+        """In the stand-in: judges as before until it is asked to leave, and tells its records but no counters."""
+        self._poll.unregister(self.seat.channel)
+        self._poll.register(end, select.POLLIN)
+        self._counted_at = until - COUNTERS_SECONDS  # then it wakes up, to leave
+        asked: list[bool] = []
+        while not asked and monotonic() < until:
+            self._round(lambda: asked.append(True))
+        self._flush()
+        totals = self.totals
+        return Account(
+            judged=totals.judged,
+            denied=totals.denied,
+            malformed=totals.malformed,
+            failed=totals.failed,
+            last_failure=totals.last_failure,
+            described_at=totals.described_at,
+            records_lost=self.records_lost,
+            lost_untold=self._lost_untold,
+        )
+
+    def _take_over(self, stand_in: StandIn) -> None:
+        """From now on nobody else judges. What a stand-in had counted that died is lost, like what it had read."""
+        account, totals = stand_in.left(), self.totals
+        self._leaving = (*self._leaving, stand_in)
+        if account is None:
+            self.seat.original.release()
+            self.seat.reply.release()
+            return
+        totals.judged, totals.denied, totals.malformed = account.judged, account.denied, account.malformed
+        totals.failed, totals.last_failure = account.failed, account.last_failure
+        totals.described_at = account.described_at
+        self.records_lost, self._lost_untold = account.records_lost, account.lost_untold
 
     def _rejection(self) -> Rejection:
         """New with each enforcement: what it cuts is told once more."""
@@ -193,6 +259,7 @@ class Worker:
 
     def _count(self, now: float) -> None:
         self._counted_at = now
+        self._leaving = tuple(stand_in for stand_in in self._leaving if not stand_in.reaped())
         totals = self.totals
         self.seat.channel.send(
             Counters(

@@ -6,6 +6,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +18,7 @@ import pytest
 from tests.netns.flood import SERVERS, Flood
 from tests.netns.kept import alive, children
 from tests.netns.node import FAMILIES, Node, node
-from tests.netns.running import Running, running_in, wait_for
+from tests.netns.running import PATIENCE, Running, running_in, wait_for
 from tests.netns.test_daemon import TcpFlow, endpoints
 
 pytestmark = [pytest.mark.netns, pytest.mark.security, pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -169,6 +171,60 @@ def test_random_kills_under_load_let_nothing_forbidden_through_and_break_nothing
         assert len(flood.arrived) > 20 * len(kills)
         for kill in kills:
             assert flood.working_again(kill.due) < WORST_SECONDS[kill.role], kill.role
+        assert daemon.stop() == 0
+
+
+REWRITES = 4
+MORE = """
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {{name: more{number}}}
+spec: {{order: 0, selector: "n == '{number}'", ingress: [{{action: Deny}}]}}
+"""
+KILLER = """
+import os, signal, sys
+with open(f"/proc/{sys.argv[1]}/task/{sys.argv[1]}/children") as children:
+    while not (found := children.read().split()):
+        children.seek(0)
+    os.kill(int(found[0] if sys.argv[2] == "stand-in" else sys.argv[1]), signal.SIGKILL)
+"""
+"""A program that kills a worker, or its stand-in, as soon as there is one: it is there for some milliseconds."""
+
+
+def many(first: int) -> str:
+    """The same policy in a set that takes so long to load that a stand-in judges meanwhile."""
+    return POLICY.format(order=1) + "".join(MORE.format(number=number) for number in range(first, first + 2_000))
+
+
+def test_kills_while_a_large_set_is_loaded_let_nothing_forbidden_through_and_break_nothing_allowed(router, tmp_path):
+    with running_in(router, tmp_path, {"queue_base": 5300}) as daemon, ExitStack() as stack:
+        daemon.write(endpoints=endpoints(), some=many(0))
+        daemon.start()
+        router.forget()
+        flows = live_flows(router, stack)
+        flood = Flood(router)
+        stack.callback(flood.stop)
+        for n, victim in enumerate(["stand-in", "worker"] * (REWRITES // 2)):
+            (worker,) = (state.pid for state in daemon.status().workers)
+            before = daemon.status().generation
+            killer = subprocess.Popen([sys.executable, "-S", "-c", KILLER, str(worker), victim])
+            stack.callback(killer.kill)
+            daemon.write(some=many(n + 1))
+            assert killer.wait(PATIENCE) == 0
+            daemon.until(lambda status, before=before: status.healthy and status.generation != before)
+            assert (daemon.status().workers[0].pid == worker) == (victim == "stand-in")
+            flow = flows[n % len(flows)]
+            assert flow.forth(LIVE_SECONDS) and flow.back(LIVE_SECONDS), f"broken by rewrite {n}"
+        time.sleep(1.5)
+        end = time.monotonic() - 1.2
+        flood.stop()
+
+        assert (flood.forbidden, flood.strange) == ([], []), "forbidden, or arrived twice or somewhere else"
+        assert all(flow.forth(LIVE_SECONDS) and flow.back(LIVE_SECONDS) for flow in flows)
+        lost = [name for name in flood.allowed(end) if name not in flood.arrived]
+        assert len(lost) <= 4 * REWRITES, "more than the dead had read"
+        assert len(flood.arrived) > 20 * REWRITES
         assert daemon.stop() == 0
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from calicod.daemon import worker
+from calicod.daemon import standin, worker
 from calicod.daemon.instance import ENFORCEMENT_FILE
 from calicod.daemon.keeper import BURST, FAILED, SUPERVISOR_NICE, Keeper, Layout
 from calicod.daemon.worker import Seat, Worker
@@ -28,8 +28,8 @@ from calicod.model.steering import Nic, Steering
 from calicod.model.verdict import Verdict
 from calicod.netfilter import probe
 from calicod.netfilter.nflog import LogGroup
-from calicod.ruleset.enforcement import Enforcement, encode
-from tests.netns.kept import MARKS, alive, children, descriptors, freeze, is_netlink, kept
+from calicod.ruleset.enforcement import Enforcement, decode, encode
+from tests.netns.kept import MARKS, Kept, alive, children, descriptors, freeze, is_netlink, kept
 from tests.netns.patience import seconds
 from tests.netns.world import World, inside, run, world
 from tests.unit.compiler.build import entity, host, policy, rule, ruleset
@@ -299,6 +299,98 @@ def test_a_confined_worker_that_cannot_reach_its_file_says_so(node, tmp_path):
         keeper.tell("worker", (0, Swap(1)))
         assert keeper.hear(Applied)[0].what.error.startswith("PermissionError")
         assert alive(keeper.workers()[0])
+
+
+# Whoever judges while a worker loads
+
+LOADING_SECONDS = seconds(0.5)
+
+
+def loads_slowly(seat: Seat) -> None:
+    """A worker that takes half a second for any file, and so has a stand-in for each."""
+
+    def slowly(data: bytes) -> Enforcement:
+        time.sleep(LOADING_SECONDS)
+        return decode(data)
+
+    standin.LARGE_BYTES = 0
+    worker.decode = slowly
+    worker.run(seat)
+
+
+def loading(keeper: Kept, content: bytes, revision: int) -> tuple[int, int]:
+    """Offers this to the worker; it and its stand-in, once there is one."""
+    (loader,) = keeper.workers()
+    keeper.offer(content, revision)
+    keeper.wait(lambda: children(loader))
+    return loader, children(loader)[0]
+
+
+def test_while_a_worker_loads_packets_are_judged_by_the_former_policy_and_each_is_told(node, traffic, tmp_path):
+    with kept(NODE, tmp_path, loads_slowly) as keeper:
+        keeper.enforce(written(node, 1, ALLOWED), 1)
+        loading(keeper, written(node, 2, FORBIDDEN), 2)
+        traffic.send(ALLOWED, *numbers(20))
+        traffic.send(FORBIDDEN, *numbers(10))
+
+        assert traffic.arrived(ALLOWED, 20) == numbers(20)
+        assert traffic.arrived(FORBIDDEN) == []
+        assert not keeper.applied(2), "it still loads"
+        keeper.wait(lambda: keeper.applied(2))
+        traffic.send(ALLOWED, *numbers(20))
+        traffic.send(FORBIDDEN, *numbers(10))
+        assert traffic.arrived(FORBIDDEN, 10) == numbers(10)
+        assert traffic.arrived(ALLOWED) == []
+        keeper.wait(lambda: sum(len(t.what.records) for t in keeper.hear(Batch)) == 60)
+        told = [t.what.revision for t in keeper.listen() if isinstance(t.what, Batch) for _ in t.what.records]
+        assert told == [1] * 30 + [2] * 30
+        assert keeper.heard.index(keeper.applied(2)[0]) > max(
+            n for n, t in enumerate(keeper.heard) if isinstance(t.what, Batch) and t.what.revision == 1
+        )
+        keeper.report()
+        keeper.wait(lambda: keeper.hear(Counters)[-1].what.judged == 60)
+        assert keeper.hear(Counters)[-1].what.denied == 30
+        assert {t.what.pid for t in keeper.hear(Counters)} == set(keeper.workers()), "a stand-in says nothing of itself"
+
+
+@pytest.mark.parametrize("killed", ["stand-in", "worker", "keeper"])
+def test_whoever_is_killed_while_a_worker_loads_nothing_forbidden_passes_and_what_waits_is_judged_by_the_new(
+    node, traffic, tmp_path, killed
+):
+    with kept(NODE, tmp_path, loads_slowly) as keeper:
+        keeper.enforce(written(node, 1, ALLOWED), 1)
+        loader, stand_in = loading(keeper, written(node, 2, ALLOWED + 1, FORBIDDEN), 2)
+        freeze(stand_in)
+        traffic.send(ALLOWED, *numbers(20))
+        traffic.send(FORBIDDEN, *numbers(10))
+        assert waiting() == 30
+
+        os.kill({"stand-in": stand_in, "worker": loader, "keeper": keeper.pid}[killed], signal.SIGKILL)
+
+        keeper.wait(lambda: not alive(stand_in))
+        if killed == "keeper":
+            assert (traffic.arrived(FORBIDDEN), traffic.arrived(ALLOWED)) == ([], [])
+            return
+        assert traffic.arrived(FORBIDDEN, 10) == numbers(10)
+        assert traffic.arrived(ALLOWED) == []
+        assert waiting() == 0
+        (now,) = keeper.workers()
+        assert (now == loader) == (killed == "stand-in")
+        assert [t.pid for t in keeper.applied(2)] == [keeper.supervisor()]
+        keeper.wait(lambda: not children(now))
+
+
+def test_a_stand_in_that_does_not_leave_is_killed_and_what_waits_is_judged_once(node, traffic, tmp_path):
+    with kept(NODE, tmp_path, loads_slowly) as keeper:
+        keeper.enforce(written(node, 1, ALLOWED), 1)
+        loader, stand_in = loading(keeper, written(node, 2, FORBIDDEN), 2)
+        freeze(stand_in)
+        traffic.send(FORBIDDEN, *numbers(10))
+
+        assert traffic.arrived(FORBIDDEN, 10) == numbers(10)
+        assert not alive(stand_in)
+        assert keeper.workers() == [loader]
+        assert waiting() == 0
 
 
 # Supervisors

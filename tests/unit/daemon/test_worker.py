@@ -1,13 +1,21 @@
 import gc
 import os
+import select
+import signal
+import socket
 import weakref
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
+from unittest.mock import ANY
 
 import pytest
 
+from calicod.daemon import standin
 from calicod.daemon.channel import MAX_DATAGRAM, SupervisorEnd, worker_pair
 from calicod.daemon.instance import ENFORCEMENT_FILE
-from calicod.daemon.worker import BUDGET, FLUSH_SECONDS, LOOKS, Seat, Worker, parts
+from calicod.daemon.standin import Account, StandIn
+from calicod.daemon.worker import BUDGET, FLUSH_SECONDS, HELD_UP_SECONDS, LOOKS, Seat, Worker, parts
 from calicod.intercept.memory import Arrival, MemoryQueue
 from calicod.model.interface import Interface
 from calicod.model.marks import layout
@@ -384,3 +392,189 @@ def test_an_answer_whose_connection_was_not_known_is_told_to_be_turned(tmp_path)
 
     assert desk.passed() == [False]
     assert desk.said(PickedUp) == [PickedUp(0, answer.payload)]
+
+
+# A stand-in, while a large file is loaded
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Every file counts as large."""
+    monkeypatch.setattr(standin, "LARGE_BYTES", 1)
+
+
+def counted(desk: Desk) -> Counters:
+    desk.supervisor.send(Report())
+    desk.worker.turn()
+    return desk.said(Counters)[-1]
+
+
+def while_loading(monkeypatch: pytest.MonkeyPatch, action: Callable[[StandIn], object]) -> None:
+    """Does something between the beginning of a stand-in and the reading of the file."""
+    begin = standin.begin
+
+    def begin_and_act(judge: Callable[..., Account]) -> StandIn | None:
+        made = begin(judge)
+        assert made is not None
+        action(made)
+        return made
+
+    monkeypatch.setattr(standin, "begin", begin_and_act)
+
+
+def told(desk: Desk, count: int) -> list[object]:
+    """What is said, once so many batches are among it."""
+    found: list[object] = []
+    deadline = monotonic() + 5
+    while sum(isinstance(message, Batch) for message in found) < count:
+        assert monotonic() < deadline, found
+        found += said(desk.supervisor)
+    return found
+
+
+def test_while_a_large_file_is_loaded_a_stand_in_judges_by_the_former_policy_and_hands_its_counts_over(
+    tmp_path, monkeypatch, large
+):
+    desk = Desk(tmp_path, written(1, 80))
+    desk.said(Applied)
+    messages: list[object] = []
+    while_loading(monkeypatch, lambda _: messages.extend(told(desk, 1)))
+    desk.original.put(Arrival(b"\x45", 0, FORWARD, ETH0, CALI))
+    desk.arrive(80)
+    desk.swap(written(2, 81), 2)
+    desk.worker._obey()
+
+    messages += said(desk.supervisor)
+    batch, applied = (message for message in messages if not isinstance(message, Counters))
+    assert (batch.revision, len(batch.records)) == (1, 2)
+    assert (applied.revision, applied.pid, applied.error) == (2, os.getpid(), "")
+    assert desk.passed() == [], "the worker itself has judged nothing"
+    counters = counted(desk)
+    assert (counters.judged, counters.denied, counters.malformed) == (2, 1, 1)
+
+
+def test_what_a_stand_in_could_not_tell_is_told_as_lost_with_the_next_batch(tmp_path, monkeypatch, large):
+    desk = Desk(tmp_path, written(1, 80))
+    while desk.seat.channel.send(Counters(0, 1, 0, 0, 0, 0, 0)):
+        pass
+    monkeypatch.setattr(standin, "begin", lambda judge: Ended(judge, desk))
+    desk.arrive(80)
+    desk.file.write_bytes(written(2, 80))
+    desk.worker._load()
+
+    said(desk.supervisor)
+    desk.arrive(80)
+    desk.worker.turn()
+    while desk.worker.records:
+        desk.worker.turn()
+    assert desk.worker.records_lost == 1
+    assert [(len(batch.records), batch.lost) for batch in desk.said(Batch)] == [(1, 1)]
+
+
+class Ended:
+    """A stand-in that judged what waits in this very process, before the file is read."""
+
+    def __init__(self, judge: Callable[..., Account], desk: Desk) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.shutdown(socket.SHUT_WR)
+        with ours, theirs:
+            self.account = judge(theirs, monotonic() + 1)
+            desk.worker._poll.unregister(theirs)
+        desk.worker._poll.register(desk.seat.channel, select.POLLIN)
+
+    def left(self) -> Account:
+        return self.account
+
+    def reaped(self) -> bool:
+        return True
+
+
+def test_a_stand_in_that_was_killed_leaves_the_worker_to_judge_and_what_it_had_read_is_dropped(
+    tmp_path, monkeypatch, large
+):
+    desk = Desk(tmp_path, written(1, 80))
+    desk.arrive(80, times=2)
+    desk.original.take()  # as the stand-in does
+    while_loading(monkeypatch, lambda stand_in: os.kill(stand_in.pid, signal.SIGKILL))
+    desk.swap(written(2, 80), 2)
+
+    desk.worker.turn()
+
+    assert desk.passed() == [False, True]
+    assert desk.said(Applied)[-1] == Applied(0, os.getpid(), 2, ANY, "")
+    assert counted(desk).judged == 1
+
+
+def test_where_no_process_is_to_be_had_the_worker_loads_without_a_stand_in(tmp_path, monkeypatch, large):
+    desk = Desk(tmp_path, written(1, 80))
+    monkeypatch.setattr(standin, "begin", lambda _: None)
+    desk.arrive(80)
+    desk.arrive(81)
+    desk.swap(written(2, 81), 2)
+
+    desk.worker.turn()
+
+    assert desk.passed() == [False, True]
+
+
+def test_a_large_file_that_is_not_whole_changes_nothing_and_what_the_stand_in_counted_counts(
+    tmp_path, monkeypatch, large
+):
+    desk = Desk(tmp_path, written(1, 80))
+    while_loading(monkeypatch, lambda _: told(desk, 1))
+    desk.arrive(80)
+    desk.swap(written(2, 81)[:-1], 2)
+    desk.worker._obey()
+
+    assert desk.said(Applied)[-1].revision == 1
+    assert counted(desk).judged == 1
+
+
+def test_a_stand_in_is_reaped_before_long(tmp_path, monkeypatch, large):
+    begun: list[StandIn] = []
+    desk = Desk(tmp_path, written(1, 80))
+    while_loading(monkeypatch, begun.append)
+    desk.swap(written(2, 80), 2)
+    desk.worker.turn()
+    os.waitid(os.P_PID, begun[0].pid, os.WEXITED | os.WNOWAIT)
+
+    counted(desk)
+
+    with pytest.raises(ChildProcessError):
+        os.waitpid(begun[0].pid, os.WNOHANG)
+    assert desk.worker._leaving == ()
+
+
+def test_small_files_the_first_one_and_those_of_a_worker_that_was_held_up_are_loaded_without_a_stand_in(
+    tmp_path, monkeypatch
+):
+    begun: list[int] = []
+    monkeypatch.setattr(standin, "begin", lambda _: begun.append(1))
+    desk = Desk(tmp_path, written(1, 80))
+    desk.swap(written(2, 80), 2)
+    desk.worker.turn()
+    monkeypatch.setattr(standin, "LARGE_BYTES", 1)
+    desk.worker._counted_at -= HELD_UP_SECONDS
+    desk.swap(written(3, 80), 3)
+    desk.worker.turn()
+    first = Desk(tmp_path, written(1, 80))
+    assert (begun, first.worker.judge.revision) == ([], 1)
+
+    desk.swap(written(4, 80), 4)
+    desk.worker.turn()
+    assert begun == [1]
+
+
+def test_what_was_asked_for_before_is_ready_before_the_first_packet_unless_its_interface_is_gone(tmp_path, large):
+    desk = Desk(tmp_path, written(1, 80))
+    desk.arrive(80)
+    desk.answer(80)
+    desk.original.put(Arrival(tcp(CLIENT, WORKLOAD, 1024, 80), 0, FORWARD, 77, CALI))
+    desk.worker.turn()
+    desk.swap(written(2, 80), 2)
+    desk.worker._obey()
+
+    assert [list(asked) for asked in desk.worker.judge.asked] == [
+        [(FORWARD, CALI, ETH0, 0)],
+        [(FORWARD, ETH0, CALI, 0)],
+    ]
