@@ -1,7 +1,9 @@
 /* Load for benchmarks/path.py: HTTP connections and new UDP flows, cheap enough that the path is what is measured.
  *
  *   load http-server PORT
- *   load http-client ADDRESS PORT SECONDS PARALLEL     prints connections per second
+ *   load http-client ADDRESS PORT SECONDS PARALLEL [FIRST]
+ *                                                      prints connections per second; FIRST: each from a port of its
+ *                                                      own, beginning with it, instead of one that the kernel chooses
  *   load udp-count PORT SECONDS                        prints packets received per second of the sender's time
  *   load udp-flows ADDRESS PORT SECONDS SOURCE         each packet a new flow (source port, then source address, changes)
  */
@@ -69,12 +71,24 @@ static _Noreturn void http_server(int port) {
     }
 }
 
+/* 0: the kernel chooses. */
+static int next_port = 0;
+
+static void own_port(int fd) {
+    int on = 1;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons(next_port)};
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&from, sizeof from)) die("bind");
+    if (++next_port > 65535) die("more connections than ports: measure for a shorter time");
+}
+
 static void connect_one(int poll, const struct sockaddr_in *to) {
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     struct linger hard = {1, 0};
     if (fd < 0) die("socket");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    if (next_port) own_port(fd);
     if (connect(fd, (const struct sockaddr *)to, sizeof *to) && errno != EINPROGRESS) die("connect");
     watch(poll, fd, EPOLLOUT);
 }
@@ -177,7 +191,8 @@ static int udp_flows(const char *ip, int port, double seconds, const char *sourc
 
 int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "http-server")) http_server(atoi(argv[2]));
-    if (argc == 6 && !strcmp(argv[1], "http-client"))
+    if (argc == 7 && !strcmp(argv[1], "http-client")) next_port = atoi(argv[6]);
+    if ((argc == 6 || argc == 7) && !strcmp(argv[1], "http-client"))
         return http_client(argv[2], atoi(argv[3]), atof(argv[4]), atoi(argv[5]));
     if (argc == 4 && !strcmp(argv[1], "udp-count")) return udp_count(atoi(argv[2]), atof(argv[3]));
     if (argc == 6 && !strcmp(argv[1], "udp-flows")) return udp_flows(argv[2], atoi(argv[3]), atof(argv[4]), argv[5]);

@@ -204,19 +204,19 @@ class Bench:
         finally:
             server.kill()
 
-    def _connections(self, world: World, ports: str) -> tuple[float, float]:
-        set_sysctl(world.client, "net/ipv4/ip_local_port_range", ports)
-        client = [self.load, "http-client", "10.7.2.2", str(PORT), str(self.seconds), "16"]
+    def _connections(self, world: World, *first: str) -> tuple[float, float]:
+        client = [self.load, "http-client", "10.7.2.2", str(PORT), str(self.seconds), "16", *first]
         rate = float(self._pair(world, [self.load, "http-server", str(PORT)], client)[0].split()[0])
         return rate, rate * self.seconds
 
     def http(self, world: World) -> tuple[float, float]:
         """Each connection from a port of its own: none ends for conntrack while this is measured."""
-        return self._connections(world, "1024 65535")
+        return self._connections(world, "1024")
 
     def closed(self, world: World) -> tuple[float, float]:
         """From few ports: each new connection ends an old one of the same port for conntrack, which is told."""
-        return self._connections(world, "20000 24095")
+        set_sysctl(world.client, "net/ipv4/ip_local_port_range", "20000 24095")
+        return self._connections(world)
 
     def udp(self, world: World) -> tuple[float, float]:
         """Each packet a new flow."""

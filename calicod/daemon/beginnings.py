@@ -16,6 +16,7 @@ from calicod.daemon.templates import Template, TemplateKey, template_key, unknow
 from calicod.eventlog.sink import Several
 from calicod.model.moment import NANOSECONDS
 from calicod.model.record import Record
+from calicod.netfilter.endings import Ended
 from calicod.netfilter.nflog import Logged, Run
 
 SAME_FLOW_SECONDS = 1
@@ -88,8 +89,12 @@ class Beginnings:
         """What the kernel is about to allow by itself. What it allowed before may still be on its way here."""
         self._former, self._known = self._known, {known.ends: known for known in allowed}
 
-    def lines(self, runs: Iterable[Run], now_ns: int) -> list[bytes]:
-        """Of first packets; pieces of one or more whole lines, in order."""
+    def lines(self, runs: Iterable[Run], ended: dict[int, list[Ended]], now_ns: int) -> list[bytes]:
+        """Of first packets; pieces of one or more whole lines, in order.
+
+        `ended`: of some of these connections the ends, by the hash of theirs. One that was followed by another of the
+        same ends is told, and taken away, before that one.
+        """
         pieces, kinds = list[bytes](), dict[KindKey, Kind]()
         for hook, failsafe, protocol, packets in runs:
             about = dict[tuple[bytes, bytes, int], Kind]()
@@ -97,7 +102,7 @@ class Beginnings:
                 if (src, dst, dport) not in about:
                     key = (failsafe, src, dst, dport, protocol, id(hook))
                     about[src, dst, dport] = kinds.get(key) or kinds.setdefault(key, self._kind(key, now_ns))
-            if text := self._run(packets, protocol, about, now_ns // NANOSECONDS):
+            if text := self._run(packets, protocol, about, ended, now_ns):
                 pieces.append(Several("".join(text).encode(), len(text)))
         for kind in kinds.values():
             if kind.count and kind.template.hits is not None:
@@ -105,7 +110,12 @@ class Beginnings:
         return pieces
 
     def _run(
-        self, packets: Iterable[Logged], protocol: int, kinds: dict[tuple[bytes, bytes, int], Kind], second: int
+        self,
+        packets: Iterable[Logged],
+        protocol: int,
+        kinds: dict[tuple[bytes, bytes, int], Kind],
+        ended: dict[int, list[Ended]],
+        now_ns: int,
     ) -> list[str]:
         """Their lines; `kinds` by source, destination and its port."""
         text, meet = list[str](), self._history.meet_flow
@@ -113,10 +123,14 @@ class Beginnings:
             kind = kinds[src, dst, dport]
             ends = (src, dst, sport, dport, protocol)
             known = meet(hash(ends), kind.flow)
+            if known is not None and (former := ended.get(hash(ends))):
+                line = self._closings.line(former.pop(0), now_ns, late=True)
+                text += [] if line is None else [line.decode()]
+                known = meet(hash(ends), kind.flow)
             if known is None:
                 name = f"{kind.prefix}{sport:04x}"
             else:
-                start = self._untold(hash(ends), second, unpack(known)[0], kind.template)
+                start = self._untold(hash(ends), now_ns // NANOSECONDS, unpack(known)[0], kind.template)
                 if start is None:
                     continue
                 name = self._names.name(ends, start) or ""

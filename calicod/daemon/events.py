@@ -83,15 +83,16 @@ class EventLog:
 
     def begun(self, logged: Iterable[Run], ends: deque[Ended], now_ns: int) -> list[bytes]:
         """Connections that the kernel let pass by itself. Of `ends` those of earlier ones are told before."""
-        hasty = []
+        hasty: dict[int, list[Ended]] = {}
         while ends and ends[0].stop_ns <= now_ns:
             e = ends.popleft()
-            if self._history.start(hash((e.src, e.dst, e.sport, e.dport, e.protocol))) is None:
-                hasty.append(e)  # of one that is told here
+            identity = hash((e.src, e.dst, e.sport, e.dport, e.protocol))
+            if self._history.start(identity) is None:
+                hasty.setdefault(identity, []).append(e)  # of one that is told here
             elif (line := self._closings.line(e, now_ns)) is not None:
                 self._out.append(line)
-        self._out += self._beginnings.lines(logged, now_ns)
-        lines = (self._closings.line(end, now_ns, late=True) for end in hasty)
+        self._out += self._beginnings.lines(logged, hasty, now_ns)
+        lines = (self._closings.line(end, now_ns, late=True) for of_one in hasty.values() for end in of_one)
         self._out += [line for line in lines if line is not None]
         return self._take()
 

@@ -8,6 +8,7 @@ import msgspec
 
 from calicod.daemon.events import EventLog
 from calicod.daemon.history import History
+from calicod.eventlog.sink import lines_of
 from calicod.model.decision import Decision, EndpointReference, PolicyReference
 from calicod.model.event import Event, decode
 from calicod.model.hook import Hook
@@ -115,7 +116,7 @@ class Teller:
     def logged(self, *packets: Run, at: float = 0.0, ends: Iterable[Flow] = ()) -> list[Event]:
         """The kernel let them pass by itself; `ends`: what conntrack has told meanwhile."""
         waiting = deque(map(ended, ends))
-        return values(self.log.begun(packets, waiting, T0 + int(at * SECOND)))
+        return values(lines_of(self.log.begun(packets, waiting, T0 + int(at * SECOND))))
 
     def tick(self, at: float) -> list[Event]:
         return values(self.log.tick(T0 + int(at * SECOND)))

@@ -173,6 +173,21 @@ def test_the_ends_of_two_that_followed_each_other_at_once_are_both_told():
     assert [event.policy for event in told] == [rule()] * 3
 
 
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_of_connections_of_the_same_ends_that_are_read_at_once_each_is_told_with_its_end_before_the_next(number):
+    """A port that is used again at once, while the supervisor was busy."""
+    teller = knowing(packet(allow()))
+    ends = [flow(0.1 * n, 0.1 * n + 0.05, packets=n) for n in range(number - 1)]
+
+    told = teller.logged(*[syn()] * number, at=0.6, ends=ends)
+
+    assert names(told) == ["connection.allowed", *["connection.closed", "connection.allowed"] * (number - 1)]
+    assert [event.packets_to_dst for event in told[1::2]] == list(range(number - 1))
+    assert {event.policy.name for event in told} == {"web"}
+    assert names(teller.ended(flow(0.5, 0.7))) == ["connection.closed"]
+    assert teller.log.hits() == {("NetworkPolicy", "production", "web"): (number, 0, 0)}
+
+
 def test_ends_that_come_later_are_left_and_those_of_connections_that_are_not_ours_are_not_told():
     teller = knowing(packet(allow()))
     ends = deque(map(ended, (flow(0.0, 0.1, mark=0), flow(0.0, 9.0))))
