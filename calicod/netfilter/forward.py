@@ -14,17 +14,13 @@ FORWARD = f"{PREFIX}fwd"
 
 def chains(plan: Plan) -> tuple[Chain, ...]:
     """Those of FORWARD."""
-    judge = f"{FORWARD}-judge"
-    ways = (
-        Way(stamped.ORIGINAL, Pattern.incoming, plan.routed),
-        Way(stamped.REPLY, Pattern.outgoing, plan.routed),
-    )
-    most = stamped.rules(plan, f"{FORWARD}-others", ways)
+    judge, unstamped = f"{FORWARD}-judge", f"{FORWARD}-unstamped"
+    asked = _all_but(plan, judge) if plan.rest.forward else _only(plan, judge)
+    most = (*_stamped(plan, unstamped), f"-g {unstamped}") if asked else ()
     return (
-        plan.chain(FORWARD, *(_all_but(plan, judge) if plan.rest.forward else _only(plan, judge))),
-        *plan.judge(
-            FORWARD, (*most, *kinds.ask(plan, FORWARD)), plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)
-        ),
+        plan.chain(FORWARD, *most),
+        plan.chain(unstamped, *asked),
+        *plan.judge(FORWARD, kinds.ask(plan, FORWARD), plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)),
         plan.chain(f"{FORWARD}-reply", *plan.tests(Pattern.outgoing, plan.routed, QUEUE, QUEUE)),
         plan.verdict(FORWARD),
         plan.stamp(FORWARD, plan.stamps(Pattern.incoming, plan.routed)),
@@ -32,6 +28,19 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
         plan.spared(FORWARD, (Pattern.incoming, plan.routed), (Pattern.outgoing, plan.routed)),
         plan.chain(f"{FORWARD}-back", *plan.stamps(Pattern.outgoing, plan.routed)),
     )
+
+
+def _stamped(plan: Plan, otherwise: str) -> tuple[str, ...]:
+    """Here already what bears no verdict: a stamp is valid only where somebody asks, and where nobody asks all return.
+
+    Each rule that such a packet does not meet is one in a hundred of the connections that a host can route.
+    """
+    bare = f"-m mark --mark 0x0/{plan.marks.evidence:#x}"
+    ways = (
+        Way(f"{stamped.ORIGINAL} {bare}", Pattern.incoming, plan.routed),
+        Way(f"{stamped.REPLY} {bare}", Pattern.outgoing, plan.routed),
+    )
+    return stamped.rules(plan, otherwise, ways)
 
 
 def _all_but(plan: Plan, judge: str) -> list[str]:

@@ -16,7 +16,7 @@ from calicod.netfilter.table import PREFIX, words_of
 from tests.property.test_chains import FAMILIES, steerings
 
 HOOKS = ("in", "fwd", "out")
-EARLY = tuple(f"{PREFIX}{name}" for name in ("in-judge", "fwd-judge", "out-judge", "out-work"))
+EARLY = tuple(f"{PREFIX}{name}" for name in ("in-judge", "fwd", "out-judge", "out-work"))
 NAMES = ("eth0", "eth1", "cali-host", "wg0", "caliw1", "caliw2", "cali9", "veth9", "tap1", "other", "lo")
 STATES = ("NEW", "ESTABLISHED", "ESTABLISHED", "RELATED", "RELATED", "INVALID", "UNTRACKED")
 IDS = (0, 1, 2, 3, 4, 5, 7, 9, 20, 21, 31)
@@ -143,8 +143,9 @@ def walk(chains: CHAINS, name: str, packet: Packet) -> str:
 def early(name: str, rule: str) -> bool:
     """Whether it is one that the chain behind could do without."""
     directions = (stamped.ORIGINAL, stamped.REPLY, stamped.ORIGINAL.replace("NEW,", ""))
-    returns = any(rule.endswith(f"{direction} -j RETURN") for direction in directions)
-    return name in EARLY and (returns or (rule.endswith("-others") and rule.startswith(("-i", "-o", "-s"))))
+    returns = any(f" {direction} " in rule and rule.endswith("-j RETURN") for direction in directions)
+    others = rule.endswith(("-others", "-unstamped")) and rule.startswith(("-i", "-o", "-s"))
+    return name in EARLY and (returns or others)
 
 
 @given(st.randoms(use_true_random=True), steerings(), FAMILIES)
