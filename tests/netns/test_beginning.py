@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,24 @@ def tracked(router: Node) -> Iterator[None]:
     finally:
         for family in FAMILIES:
             router.iptables(family, "-D", *rule)
+
+
+@contextlib.contextmanager
+def let_through(router: Node) -> Iterator[None]:
+    """Another program's rule before ours forwards everything; where our table comes before theirs, one in ours."""
+    if router.setting != "nft":
+        router.iptables(4, "-I", "FORWARD", "1", "-j", "ACCEPT")
+        try:
+            yield
+        finally:
+            router.iptables(4, "-D", "FORWARD", "-j", "ACCEPT")
+        return
+    nft, chain = partial(router.world.run, router.name, "nft"), ("inet", "calicod", "filter-forward")
+    handle = nft("--echo", "--handle", "insert", "rule", *chain, "accept").partition("# handle ")[2].split()[0]
+    try:
+        yield
+    finally:
+        nft("delete", "rule", *chain, "handle", handle)
 
 
 def begun(router: Node, stack: contextlib.ExitStack, folder: Path, text: str, **options: object) -> Running:
@@ -153,11 +172,8 @@ def test_a_daemon_that_was_in_force_before_adopts_nothing(router: Node, tmp_path
     with contextlib.ExitStack() as stack:
         daemon = begun(router, stack, tmp_path, switch(ALLOW), first_enforcement="adopt")
         daemon.kill()
-        router.iptables(4, "-I", "FORWARD", "1", "-j", "ACCEPT")
-        try:
+        with let_through(router):
             flow = stack.enter_context(TcpFlow(router, "ext", "w1", 4, PORT + 40))
-        finally:
-            router.iptables(4, "-D", "FORWARD", "-j", "ACCEPT")
         daemon.write(switch=switch(DENY))
         daemon.start()
 
