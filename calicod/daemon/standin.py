@@ -22,6 +22,9 @@ STAY_SECONDS = 30.0
 """How long a stand-in stays: as long as a worker may take to load (`workers.LOADING_SECONDS`)."""
 FAREWELL_SECONDS = 1.0
 """Within which it has to answer when it is asked to leave: a batch takes 1 ms."""
+ARRIVAL_SECONDS = 0.05
+"""How long its worker waits at most until it is there; a fork takes 1 ms."""
+HERE = b"!"
 MAX_ACCOUNT = 4096
 FAILED = 70
 
@@ -55,7 +58,10 @@ class StandIn:
         with suppress(OSError, msgspec.DecodeError), self._end:  # it died: an empty message
             self._end.settimeout(FAREWELL_SECONDS)
             self._end.shutdown(socket.SHUT_WR)  # no message: left unread, it would reset what the other has sent
-            account = msgspec.msgpack.decode(self._end.recv(MAX_ACCOUNT), type=Account)
+            said = self._end.recv(MAX_ACCOUNT)
+            if said == HERE:  # it came later than anybody waited for it
+                said = self._end.recv(MAX_ACCOUNT)
+            account = msgspec.msgpack.decode(said, type=Account)
         if account is None:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)  # INVARIANT: whoever has sent no account is gone before `release`
@@ -87,6 +93,9 @@ def begin(judge: Callable[[socket.socket, float], Account]) -> StandIn | None:
             return None
         if not pid:
             _stand_in(worker, ours, theirs, judge)
+    with suppress(OSError):  # until it runs nobody judges: it gets the processor, not who is about to work for long
+        ours.settimeout(ARRIVAL_SECONDS)
+        ours.recv(len(HERE))
     return StandIn(pid, ours)
 
 
@@ -98,6 +107,7 @@ def _stand_in(
     try:
         die_with(worker)
         ours.close()
+        theirs.send(HERE, socket.MSG_NOSIGNAL)
         account = judge(theirs, monotonic() + STAY_SECONDS)
         theirs.send(msgspec.msgpack.encode(account), socket.MSG_NOSIGNAL)
         code = 0

@@ -53,6 +53,24 @@ def test_it_stays_until_it_is_asked_to_leave_and_gives_its_account():
         os.waitpid(made.pid, 0)
 
 
+def test_it_is_there_when_its_worker_goes_on(tmp_path):
+    def judge(end: socket.socket, until: float) -> Account:
+        (tmp_path / "there").touch()
+        return until_asked(end, until)
+
+    made = begun(judge)
+
+    assert any((tmp_path / "there").exists() or time.sleep(0.001) for _ in range(20))
+    assert made.left() == ACCOUNT
+
+
+def test_one_that_comes_later_than_its_worker_waits_gives_its_account_too(monkeypatch):
+    monkeypatch.setattr(standin, "ARRIVAL_SECONDS", 0.001)
+    monkeypatch.setattr(standin, "die_with", lambda _: time.sleep(0.05))
+
+    assert begun(until_asked).left() == ACCOUNT
+
+
 def test_it_may_leave_by_itself_and_its_account_waits():
     made = begun(lambda _, until: msgspec.structs.replace(ACCOUNT, described_at=until))
     os.waitid(os.P_PID, made.pid, os.WEXITED | os.WNOWAIT)
