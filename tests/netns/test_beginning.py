@@ -159,7 +159,7 @@ def test_what_is_adopted_lives_on_until_policy_changes_and_what_is_new_is_judged
         stack.enter_context(tracked(router))
         live = flows(router, stack, PORT + 10)
         daemon = begun(router, stack, tmp_path, switch(DENY), first_enforcement="adopt")
-        (started,) = daemon.events("daemon.started")
+        (started,) = daemon.told("daemon.started")
 
         assert [name for name, flow in live.items() if not (flow.back(2.0) and flow.forth(2.0))] == []
         assert not tcp(router, "ext", "w1", 4, PORT + 30, SHORT)
