@@ -2,8 +2,9 @@
  *
  *   load http-server PORT
  *   load http-client ADDRESS PORT SECONDS PARALLEL [FIRST]
- *                                                      prints connections per second; FIRST: each from a port of its
- *                                                      own, beginning with it, instead of one that the kernel chooses
+ *                                                      prints connections per second, how many failed and how many
+ *                                                      did not; FIRST: each from a port of its own, beginning with
+ *                                                      it, instead of one that the kernel chooses; ends with the last
  *   load udp-count PORT SECONDS                        prints packets received per second of the sender's time
  *   load udp-flows ADDRESS PORT SECONDS SOURCE         each packet a new flow (source port, then source address, changes)
  */
@@ -74,12 +75,16 @@ static _Noreturn void http_server(int port) {
 /* 0: the kernel chooses. */
 static int next_port = 0;
 
+/* The next one that nobody has; after the last one, whatever the kernel chooses. */
 static void own_port(int fd) {
-    int on = 1;
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons(next_port)};
+    int on = 1, failed = 1;
+    struct sockaddr_in from = {.sin_family = AF_INET};
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&from, sizeof from)) die("bind");
-    if (++next_port > 65535) die("more connections than ports: measure for a shorter time");
+    while (failed && next_port <= 65535) {
+        from.sin_port = htons(next_port++);
+        failed = bind(fd, (struct sockaddr *)&from, sizeof from);
+        if (failed && errno != EADDRINUSE) die("bind");
+    }
 }
 
 static void connect_one(int poll, const struct sockaddr_in *to) {
@@ -100,10 +105,10 @@ static int http_client(const char *ip, int port, double seconds, int parallel) {
     long done = 0, failed = 0;
     double begin = now(), end = begin + seconds;
     for (int i = 0; i < parallel; i++) connect_one(poll, &to);
-    while (now() < end) {
+    while (now() < end && next_port <= 65535) {
         struct epoll_event ready[256];
         int n = epoll_wait(poll, ready, 256, 100);
-        for (int i = 0; i < n; i++) {
+        for (int i = 0; i < n && next_port <= 65535; i++) {
             int fd = ready[i].data.fd;
             if (ready[i].events & EPOLLOUT && !(ready[i].events & EPOLLERR)) {
                 struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
@@ -119,7 +124,7 @@ static int http_client(const char *ip, int port, double seconds, int parallel) {
             connect_one(poll, &to);
         }
     }
-    printf("%.0f %ld\n", done / (now() - begin), failed);
+    printf("%.0f %ld %ld\n", done / (now() - begin), failed, done);
     return 0;
 }
 

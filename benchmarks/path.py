@@ -206,8 +206,8 @@ class Bench:
 
     def _connections(self, world: World, *first: str) -> tuple[float, float]:
         client = [self.load, "http-client", "10.7.2.2", str(PORT), str(self.seconds), "16", *first]
-        rate = float(self._pair(world, [self.load, "http-server", str(PORT)], client)[0].split()[0])
-        return rate, rate * self.seconds
+        rate, _, made = self._pair(world, [self.load, "http-server", str(PORT)], client)[0].split()
+        return float(rate), float(made)
 
     def http(self, world: World) -> tuple[float, float]:
         """Each connection from a port of its own: none ends for conntrack while this is measured."""

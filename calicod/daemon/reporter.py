@@ -90,22 +90,20 @@ class Recent:
 
     def __init__(self, limit: int = RECENT_LINES) -> None:
         self._limit = limit
-        self._pieces: deque[tuple[bytes, int]] = deque()
+        self._held: deque[tuple[Sequence[bytes], int]] = deque()
         self._count = 0
 
     def put(self, pieces: Sequence[bytes]) -> None:
-        """To be kept; older ones go."""
-        held, limit = self._pieces, self._limit
-        for piece in pieces:
-            count = count_lines((piece,))
-            held.append((piece, count))
-            self._count += count
-        while self._count - held[0][1] >= limit:
+        """To be kept; older ones go, those that came together together."""
+        held, count = self._held, count_lines(pieces)
+        held.append((pieces, count))
+        self._count += count
+        while self._count - held[0][1] >= self._limit:
             self._count -= held.popleft()[1]
 
     def lines(self) -> list[bytes]:
         """Oldest first."""
-        return lines_of(piece for piece, _ in self._pieces)[-self._limit :]
+        return lines_of(piece for pieces, _ in self._held for piece in pieces)[-self._limit :]
 
 
 class Reporter:

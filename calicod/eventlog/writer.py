@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from itertools import chain
 
 from calicod.eventlog.sink import Shortfall, Sink, count_lines
 
@@ -32,7 +31,7 @@ class Writer:
         lock = threading.RLock()
         self._changed, self._given = threading.Condition(lock), threading.Condition(lock)
         self._put_lines = self._given_lines = 0
-        self._waiting: deque[Sequence[bytes]] = deque()
+        self._waiting: deque[tuple[Sequence[bytes], int]] = deque()
         self._bytes = 0
         self._reopen = self._closing = False
         self._untold: Counter[str] = Counter()
@@ -46,7 +45,7 @@ class Writer:
             if self._bytes + size > self._room:
                 self._lose(Shortfall(count, SLOW))
                 return
-            self._waiting.append(pieces)
+            self._waiting.append((pieces, count))
             self._put_lines += count
             self._bytes += size
             self._changed.notify()
@@ -78,7 +77,7 @@ class Writer:
             self._changed.notify()
         self._thread.join(patience)
         with self._changed:
-            if left := sum(map(count_lines, self._waiting)):
+            if left := sum(count for _, count in self._waiting):
                 self._waiting.clear()
                 self._lose(Shortfall(left, SLOW))
 
@@ -87,21 +86,21 @@ class Writer:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._reopen or self._closing)
                 reopen, self._reopen = self._reopen, False
-                pieces = list(chain.from_iterable(self._waiting))
+                pieces = [piece for pieces, _ in self._waiting for piece in pieces]
+                count = sum(count for _, count in self._waiting)
                 self._waiting.clear()
                 closing = self._closing
             if reopen:
                 self._sink.reopen()
             if pieces:
-                self._write(pieces)
+                self._write(pieces, count)
                 if not closing:
                     time.sleep(GATHER_SECONDS)
             elif closing:
                 self._sink.close()
                 return
 
-    def _write(self, pieces: list[bytes]) -> None:
-        count = count_lines(pieces)
+    def _write(self, pieces: list[bytes], count: int) -> None:
         try:
             shortfall = self._sink.write(pieces)
         except Exception as failure:  # noqa: BLE001  a fault of ours must not end the event log unseen
