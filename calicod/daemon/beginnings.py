@@ -17,7 +17,7 @@ from calicod.eventlog.sink import Several
 from calicod.model.moment import NANOSECONDS
 from calicod.model.record import Record
 from calicod.netfilter.endings import Ended
-from calicod.netfilter.nflog import Logged, Run
+from calicod.netfilter.nflog import Run
 
 SAME_FLOW_SECONDS = 1
 """Packets of one new flow may be judged before the first one's stamp is on: within this they are one connection."""
@@ -96,31 +96,24 @@ class Beginnings:
         same ends is told, and taken away, before that one.
         """
         pieces, kinds = list[bytes](), dict[KindKey, Kind]()
-        for hook, failsafe, protocol, packets in runs:
-            about = dict[tuple[bytes, bytes, int], Kind]()
-            for _, src, dst, _, dport in packets:
-                if (src, dst, dport) not in about:
-                    key = (failsafe, src, dst, dport, protocol, id(hook))
-                    about[src, dst, dport] = kinds.get(key) or kinds.setdefault(key, self._kind(key, now_ns))
-            if text := self._run(packets, protocol, about, ended, now_ns):
+        for run in runs:
+            if text := self._run(run, kinds, ended, now_ns):
                 pieces.append(Several("".join(text).encode(), len(text)))
         for kind in kinds.values():
             if kind.count and kind.template.hits is not None:
                 self._hit(kind.template.hits, 0, kind.count)
         return pieces
 
-    def _run(
-        self,
-        packets: Iterable[Logged],
-        protocol: int,
-        kinds: dict[tuple[bytes, bytes, int], Kind],
-        ended: dict[int, list[Ended]],
-        now_ns: int,
-    ) -> list[str]:
-        """Their lines; `kinds` by source, destination and its port."""
+    def _run(self, run: Run, kinds: dict[KindKey, Kind], ended: dict[int, list[Ended]], now_ns: int) -> list[str]:
+        """Its lines; `kinds`: those that were met so far."""
+        hook, failsafe, protocol, packets = run
+        about = dict[tuple[bytes, bytes, int], Kind]()  # of this run: a shorter key
         text, meet = list[str](), self._history.meet_flow
         for _, src, dst, sport, dport in packets:
-            kind = kinds[src, dst, dport]
+            kind = about.get((src, dst, dport))
+            if kind is None:
+                key = (failsafe, src, dst, dport, protocol, id(hook))
+                kind = about[src, dst, dport] = kinds.get(key) or kinds.setdefault(key, self._kind(key, now_ns))
             ends = (src, dst, sport, dport, protocol)
             known = meet(hash(ends), kind.flow)
             if known is not None and (former := ended.get(hash(ends))):

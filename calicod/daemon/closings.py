@@ -56,7 +56,7 @@ class Closings:
         `late`: its beginning was told just now, so what is remembered of its ends is not a newer connection.
         """
         e = end
-        identity = (e.src, e.dst, e.sport, e.dport, e.protocol)
+        identity = e.ends
         key = hash(identity)
         start = self._history.start(key)
         if start is None and not self._ours(e.mark):

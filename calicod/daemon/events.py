@@ -86,7 +86,7 @@ class EventLog:
         hasty: dict[int, list[Ended]] = {}
         while ends and ends[0].stop_ns <= now_ns:
             e = ends.popleft()
-            identity = hash((e.src, e.dst, e.sport, e.dport, e.protocol))
+            identity = hash(e.ends)
             if self._history.start(identity) is None:
                 hasty.setdefault(identity, []).append(e)  # of one that is told here
             elif (line := self._closings.line(e, now_ns)) is not None:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 import msgspec
 
-from calicod.eventlog.readable import pieces
+from calicod.eventlog import readable
 from calicod.eventlog.sink import Shortfall, lines_of
 
 FORMATS = ("auto", "console", "json")
@@ -58,4 +58,4 @@ def printer(form: str, stream: TextIO) -> Callable[[bytes], None]:
     from rich.text import Text
 
     console = Console(file=stream, soft_wrap=True, highlight=False, markup=False, emoji=False)
-    return lambda line: console.print(Text.assemble(*pieces(line)))
+    return lambda line: console.print(Text.assemble(*readable.pieces(line)))

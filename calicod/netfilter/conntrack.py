@@ -25,7 +25,6 @@ from calicod.netfilter.flow import (
     U16,
     U32,
     ZONE,
-    ConntrackEvent,
     Flow,
     FlowTuple,
     has_ended,
@@ -50,7 +49,6 @@ from calicod.netfilter.netlink import (
 )
 
 __all__ = [
-    "ConntrackEvent",
     "Events",
     "Flow",
     "FlowTuple",

@@ -5,7 +5,6 @@ Law: a message that is laid out like one before is read at once, to the same val
 """
 
 from collections.abc import Callable
-from operator import itemgetter
 from struct import Struct
 
 import msgspec
@@ -117,9 +116,6 @@ def learn(data: bytes) -> Form | None:
     layout = lay_out(data[WHOLE:], family)
     if (length, kind) != (len(data), DELETE) or layout is None:
         return None
-    places = {name: len(layout.names) + number for number, name in enumerate(REST)}
     absent = ABSENT if {*REST} - {*layout.names} else ()
-    places |= {name: number for number, name in enumerate(layout.names)}
     mask = int.from_bytes(HEAD_MASK + layout.mask)
-    order = itemgetter(*(places[name] for name in ORDER))
-    return Form(mask, int.from_bytes(data) & mask, Struct(f">{WHOLE}x{layout.form}"), absent, order)
+    return Form(mask, int.from_bytes(data) & mask, Struct(f">{WHOLE}x{layout.form}"), absent, layout.order(ORDER))

@@ -5,7 +5,7 @@ is read the slow way. What is learned is bounded, and nothing depends on it but 
 reading their ends was the largest part of the supervisor's work.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from struct import Struct
 
@@ -80,17 +80,20 @@ class Layout(msgspec.Struct, frozen=True):
     form: str
     names: tuple[str, ...]
 
+    def order(self, wanted: Sequence[str]) -> Callable[[tuple[object, ...]], tuple[object, ...]]:
+        """Puts what was read, followed by what is `ABSENT`, in the order of these names."""
+        places = {name: len(self.names) + number for number, name in enumerate(REST)}
+        places |= {name: number for number, name in enumerate(self.names)}
+        return itemgetter(*(places[name] for name in wanted))
+
 
 def learn(body: bytes, family: int) -> Shape | None:
     """The shape of a message that was read; None when it is one of those that must be read the slow way."""
     layout = lay_out(body, family)
     if layout is None:
         return None
-    places = {name: len(layout.names) + number for number, name in enumerate(REST)}
-    places |= {name: number for number, name in enumerate(layout.names)}
     number = int.from_bytes(layout.mask)
-    order = itemgetter(*(places[name] for name in (*ORDER, *REST)))
-    return Shape(number, int.from_bytes(body) & number, Struct(f">{layout.form}"), order)
+    return Shape(number, int.from_bytes(body) & number, Struct(f">{layout.form}"), layout.order((*ORDER, *REST)))
 
 
 def lay_out(body: bytes, family: int) -> Layout | None:
