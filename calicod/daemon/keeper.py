@@ -22,6 +22,7 @@ import msgspec
 from calicod.daemon import worker
 from calicod.daemon.channel import ControlEnd, End, KeeperEnd, SupervisorEnd, keeper_pair, worker_pair
 from calicod.daemon.confinement import die_with
+from calicod.daemon.priority import give_way
 from calicod.daemon.worker import Seat
 from calicod.errors import CalicodError
 from calicod.intercept.nfqueue import Queue
@@ -39,9 +40,6 @@ BURST = 10
 """Deaths of one child within a second that are made good at once; more is a loop, and waits."""
 BURST_SECONDS = 1.0
 BACKOFF_SECONDS = 0.25
-SUPERVISOR_NICE = 5
-"""Where CPU is scarce verdicts come before events: the buffers between them hold some seconds of a flood. Not at the
-start: until the first policy is in force there are no verdicts without the supervisor."""
 STOP_SECONDS = 20.0
 """How long a supervisor may take to end after it was asked to."""
 
@@ -326,14 +324,6 @@ def leave(queues: Iterable[Queue]) -> None:
     """Lets go of queues that this process does not read: they must end with the keeper."""
     for queue in queues:
         queue.leave()
-
-
-def give_way(pid: int) -> None:
-    """Lets others go before that process, with all its threads."""
-    niceness = os.getpriority(os.PRIO_PROCESS, os.getppid() if pid == os.getpid() else 0) + SUPERVISOR_NICE
-    with suppress(OSError):  # it has ended meanwhile
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
 
 
 def heard(end: KeeperEnd) -> tuple[ToKeeper, ...]:

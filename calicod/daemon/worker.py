@@ -30,9 +30,6 @@ from calicod.ruleset.enforcement import decode
 
 BUDGET = 64
 """Packets judged in one queue before the other one, and the supervisor, get their turn (1 ms)."""
-LOOKS = 20
-"""Looks for more packets after the last one before the worker sleeps: some 20 µs, in which others have the processor if
-they want it. Under load the next packet comes that soon, and waking up costs more than looking."""
 FLUSH_SECONDS = 0.005
 """Records wait at most this long for others; while few come they do not wait at all."""
 COUNTERS_SECONDS = 1.0
@@ -80,7 +77,6 @@ class Worker:
         self.records_lost = 0
         self._lost_untold = 0
         self._flushed_at = self._counted_at = monotonic()
-        self._looks = 0
         self._poll = select.poll()
         self._poll.register(seat.channel, select.POLLIN)
         self._readers: dict[int, tuple[Interceptor, Decide]] = {}
@@ -105,27 +101,16 @@ class Worker:
 
     def _round(self, attend: Callable[[], object]) -> None:
         """Judges what waits and tells it in time; `attend` is called when somebody has spoken."""
-        for descriptor, _ in self._awaited():
+        for descriptor, _ in self._poll.poll(self._patience()):
             reader = self._readers.get(descriptor)
             if reader is None:
                 attend()
             else:
-                self._looks = LOOKS
                 reader[0].read(reader[1], BUDGET)
         now = monotonic()
         if self.records and (len(self.records) >= BUDGET or now - self._flushed_at >= FLUSH_SECONDS):
             self._flush()
             self._flushed_at = now
-
-    def _awaited(self) -> list[tuple[int, int]]:
-        """What there is to do; waits for it, but looks some times first when packets came a moment ago."""
-        poll = self._poll.poll
-        while self._looks:
-            self._looks -= 1
-            os.sched_yield()
-            if ready := poll(0):
-                return ready
-        return poll(self._patience())
 
     def _patience(self) -> int:
         """Milliseconds until something has to be sent."""

@@ -15,7 +15,7 @@ from calicod.daemon import standin
 from calicod.daemon.channel import MAX_DATAGRAM, SupervisorEnd, worker_pair
 from calicod.daemon.instance import ENFORCEMENT_FILE
 from calicod.daemon.standin import Account, StandIn
-from calicod.daemon.worker import BUDGET, FLUSH_SECONDS, HELD_UP_SECONDS, LOOKS, Seat, Worker, parts
+from calicod.daemon.worker import BUDGET, FLUSH_SECONDS, HELD_UP_SECONDS, Seat, Worker, parts
 from calicod.intercept.memory import Arrival, MemoryQueue
 from calicod.model.interface import Interface
 from calicod.model.marks import layout
@@ -126,32 +126,6 @@ def test_what_the_predecessor_had_read_is_dropped_and_the_rest_is_judged(tmp_pat
     worker.turn()
 
     assert [departure.repeated for departure in queue.departures] == [False, True]
-
-
-# When there is nothing to do
-
-
-def test_after_a_packet_it_looks_for_more_before_it_sleeps_and_only_then(tmp_path, monkeypatch):
-    desk = Desk(tmp_path, written(1, 80))
-    looks: list[int] = []
-
-    def give_way() -> None:
-        looks.append(len(looks))
-        if len(looks) == LOOKS // 2:
-            desk.arrive(80)
-
-    monkeypatch.setattr(os, "sched_yield", give_way)
-    monkeypatch.setattr("calicod.daemon.worker.COUNTERS_SECONDS", 0.01)
-    desk.worker.turn()
-    assert looks == []
-
-    desk.arrive(80)
-    desk.worker.turn()
-    desk.worker.turn()
-    assert (desk.passed(), len(looks)) == ([True, True], LOOKS // 2)
-    desk.worker.turn()
-    desk.worker.turn()
-    assert len(looks) == LOOKS // 2 + LOOKS
 
 
 # A change
