@@ -89,4 +89,5 @@ def test_where_the_kernel_takes_no_slice_the_niceness_is_set_all_the_same(monkey
 def test_a_process_that_has_ended_is_no_error():
     with process() as child:
         pass
+    assert not Path(f"/proc/{child.pid}").exists()
     give_way(child.pid)
