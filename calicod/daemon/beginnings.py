@@ -5,11 +5,12 @@ such a connection costs a microsecond, or telling of it would cost more than mak
 """
 
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 
 import msgspec
 
 from calicod.daemon.closings import ALLOWED, Closings
-from calicod.daemon.flows import FlowNames, pack, unpack
+from calicod.daemon.flows import OCTETS, FlowNames, pack, unpack
 from calicod.daemon.history import History
 from calicod.daemon.lines import OPEN_END, Lines
 from calicod.daemon.templates import Template, TemplateKey, template_key, unknown
@@ -21,6 +22,9 @@ from calicod.netfilter.nflog import Run
 
 SAME_FLOW_SECONDS = 1
 """Packets of one new flow may be judged before the first one's stamp is on: within this they are one connection."""
+
+ABOUT = itemgetter(1, 2, 4)
+"""Of a packet that was logged all but number and source port."""
 
 Name = tuple[str, str, str]
 """Of a policy in the counters."""
@@ -63,6 +67,12 @@ class Kind(msgspec.Struct, gc=False):
     between: str
     count: int = 0
 
+    def text(self, ports: list[int]) -> str:
+        """The lines of new connections from these source ports."""
+        middle, octets = f"{self.between}{self.prefix}", OCTETS
+        lines = [f"{port}{middle}{octets[port >> 8]}{octets[port & 255]}" for port in ports]
+        return f"{self.before}{f'{OPEN_END}{self.before}'.join(lines)}{OPEN_END}"
+
 
 class Beginnings:
     """Shares memory and lines with the event log. `find`: the template of a record; `hit` counts for a policy."""
@@ -97,15 +107,30 @@ class Beginnings:
         """
         pieces, kinds = list[bytes](), dict[KindKey, Kind]()
         for run in runs:
-            if text := self._run(run, kinds, ended, now_ns):
-                pieces.append(Several("".join(text).encode(), len(text)))
+            text, count = self._new(run, kinds, now_ns) or self._run(run, kinds, ended, now_ns)
+            if count:
+                pieces.append(Several(text.encode(), count))
         for kind in kinds.values():
             if kind.count and kind.template.hits is not None:
                 self._hit(kind.template.hits, 0, kind.count)
         return pieces
 
-    def _run(self, run: Run, kinds: dict[KindKey, Kind], ended: dict[int, list[Ended]], now_ns: int) -> list[str]:
-        """Its lines; `kinds`: those that were met so far."""
+    def _new(self, run: Run, kinds: dict[KindKey, Kind], now_ns: int) -> tuple[str, int] | None:
+        """As `_run`, of connections that are all new and of one kind; None, and nothing is done: they are not."""
+        hook, failsafe, protocol, packets = run
+        about = ABOUT(packets[0])
+        if ABOUT(packets[-1]) != about or len(set(map(ABOUT, packets))) > 1:
+            return None
+        src, dst, dport = about
+        ports = [packet[3] for packet in packets]
+        kind = self._kind((failsafe, src, dst, dport, protocol, id(hook)), kinds, now_ns)
+        if not self._history.meet_flows([hash((src, dst, sport, dport, protocol)) for sport in ports], kind.flow):
+            return None
+        kind.count += len(ports)
+        return kind.text(ports), len(ports)
+
+    def _run(self, run: Run, kinds: dict[KindKey, Kind], ended: dict[int, list[Ended]], now_ns: int) -> tuple[str, int]:
+        """Its lines, and how many; `kinds`: those that were met so far."""
         hook, failsafe, protocol, packets = run
         about = dict[tuple[bytes, bytes, int], Kind]()  # of this run: a shorter key
         text, meet = list[str](), self._history.meet_flow
@@ -113,7 +138,7 @@ class Beginnings:
             kind = about.get((src, dst, dport))
             if kind is None:
                 key = (failsafe, src, dst, dport, protocol, id(hook))
-                kind = about[src, dst, dport] = kinds.get(key) or kinds.setdefault(key, self._kind(key, now_ns))
+                kind = about[src, dst, dport] = self._kind(key, kinds, now_ns)
             ends = (src, dst, sport, dport, protocol)
             known = meet(hash(ends), kind.flow)
             if known is not None and (former := ended.get(hash(ends))):
@@ -121,7 +146,7 @@ class Beginnings:
                 text += [] if line is None else [line.decode()]
                 known = meet(hash(ends), kind.flow)
             if known is None:
-                name = f"{kind.prefix}{sport:04x}"
+                name = f"{kind.prefix}{OCTETS[sport >> 8]}{OCTETS[sport & 255]}"
             else:
                 start = self._untold(hash(ends), now_ns // NANOSECONDS, unpack(known)[0], kind.template)
                 if start is None:
@@ -129,7 +154,7 @@ class Beginnings:
                 name = self._names.name(ends, start) or ""
             kind.count += 1
             text.append(f"{kind.before}{sport}{kind.between}{name}{OPEN_END}")
-        return text
+        return "".join(text), len(text)
 
     def _untold(self, identity: int, second: int, start: int, template: Template) -> int | None:
         """When it began, if it is to be told though its ends are known; None: it was told on this path."""
@@ -143,7 +168,10 @@ class Beginnings:
         self._history.begin(identity, second, template)
         return second
 
-    def _kind(self, key: KindKey, now_ns: int) -> Kind:
+    def _kind(self, key: KindKey, kinds: dict[KindKey, Kind], now_ns: int) -> Kind:
+        return kinds.get(key) or kinds.setdefault(key, self._met(key, now_ns))
+
+    def _met(self, key: KindKey, now_ns: int) -> Kind:
         failsafe, src, dst, dport, protocol, hook = key
         ends = (hook, src, dst, dport)
         revision, template = self._closings.revision, unknown(protocol)

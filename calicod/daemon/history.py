@@ -19,6 +19,8 @@ class History:
         self._flows = Memory(flow_limit)
         self.meet_flow = self._flows.add
         """As `meet`, with what `flows.pack` makes of second and template: the hot path."""
+        self.meet_flows = self._flows.add_all
+        """As `meet_flow` for many that are all new; False, and none is remembered: they are not."""
         self._passages = Memory(passage_limit)
         self.templates = Templates(self._in_use)
 

@@ -37,6 +37,6 @@ def tables(steering: Steering, family: int) -> tuple[Table, ...]:
     """Our part of raw, mangle and filter, in the order in which they must come into force."""
     plan = Plan(steering, family)
     parts = (("raw", raw.chains(plan)), ("mangle", mangle.chains(plan)), ("filter", filter.chains(plan)))
-    matches = mangle.matches(plan)
+    matches = {**raw.matches(plan), **mangle.matches(plan)}
     jumps = {name: tuple(replace(j, match=matches.get(j.chain, "")) for j in each) for name, each in JUMPS.items()}
     return tuple(Table(name, chains, jumps[name]) for name, chains in parts)

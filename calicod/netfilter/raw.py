@@ -33,6 +33,12 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     )
 
 
+def matches(plan: Plan) -> dict[str, str]:
+    """Chain -> the only packets that it does anything to: mostly those by interfaces of workloads."""
+    alone = len(plan.cover) == 1 and not (plan.untracked_in or plan.like or _clear(plan))
+    return {RAW: plan.cover[0].incoming().rstrip() if alone else ""}
+
+
 def _clear(plan: Plan) -> tuple[str, ...]:
     """Where something judges in PREROUTING; what judges later has its bits cleared right before it (mangle)."""
     return (plan.clear_marks,) if plan.untracks or plan.prednat else ()

@@ -86,3 +86,37 @@ def test_adding_forgets_the_older_half_as_putting_does():
     assert [memory.add(key, key) for key in range(5)] == [None] * 5
     assert [memory.get(key) for key in range(5)] == [None, None, 2, 3, 4]
     assert memory.take_forgotten() == 2
+
+
+def test_many_are_added_together_or_not_at_all():
+    memory = Memory(20)
+    memory.put(3, 30)
+
+    assert [memory.add_all([1, 2], 7), memory.add_all([4, 3], 8), memory.add_all([5, 5], 9)] == [True, False, False]
+    assert [memory.get(key) for key in range(1, 6)] == [7, 7, 30, None, None]
+
+
+def test_what_is_in_the_older_half_is_known_when_many_are_added():
+    memory = Memory(4)
+    for key in (1, 2, 3):
+        memory.put(key, key)
+
+    assert not memory.add_all([9, 1], 5)
+    assert memory.get(9) is None
+
+
+def test_adding_many_forgets_as_adding_each_does():
+    together, singly = Memory(8), Memory(8)
+    for first in range(0, 30, 3):
+        assert together.add_all([first, first + 1, first + 2], first)
+        for key in range(first, first + 3):
+            singly.add(key, first)
+
+    assert [together.get(key) for key in range(30)] == [singly.get(key) for key in range(30)]
+    assert together.take_forgotten() == singly.take_forgotten() > 0
+
+
+def test_a_name_ends_in_the_source_port():
+    names = {FlowNames("n1").name((*ENDS[:2], port, *ENDS[3:]), 7)[-4:] for port in (0, 0xA, 0xABCD, 65535)}
+
+    assert names == {"0000", "000a", "abcd", "ffff"}

@@ -66,3 +66,15 @@ def test_failsafes_pass_both_ways_by_their_port_on_either_side() -> None:
 def test_neighbour_discovery_passes_on_the_way_in_and_out() -> None:
     assert "-p ipv6-icmp -m icmp6 --icmpv6-type 135 -m hl --hl-eq 255 -j RETURN" in rules("raw-came", 6)
     assert "-p ipv6-icmp -m icmp6 --icmpv6-type 143 -m hl --hl-eq 1 -j RETURN" in rules("raw-sent", 6)
+
+
+def test_where_only_workloads_are_looked_at_nobody_else_pays_for_the_jump() -> None:
+    def met(**changes: object) -> str:
+        plain = {"nics": (ETH0,), "loopback_untracked": False, "workload_prefixes": ("cali",)}
+        table = part(full(**(plain | changes)), "raw", 4)
+        return next(jump.match for jump in table.jumps if jump.hook == "PREROUTING")
+
+    assert met() == "-i cali+"
+    assert met(workload_prefixes=("cali", "tap")) == met(nics=(IN,)) == met(nics=(OUT,)) == ""
+    assert met(nics=(Nic("eth0", 3, managed=True, prednat=True),)) == ""
+    assert met(nics=(ETH0, Nic("cali0", 4, managed=True))) == ""
