@@ -7,11 +7,12 @@ import asyncio
 from collections.abc import Callable
 
 GATHER_SECONDS = 0.02
-"""Between two looks: some hundred messages of the thousands that the buffers hold, and no delay that a reader of the
-event log sees."""
+"""Between two looks: some hundred messages of the thousands that the buffers hold."""
 
 
-def gather(loop: asyncio.AbstractEventLoop, descriptor: int, take: Callable[[], bool]) -> None:
+def gather(
+    loop: asyncio.AbstractEventLoop, descriptor: int, take: Callable[[], bool], seconds: float = GATHER_SECONDS
+) -> None:
     """Calls `take` when there is something to read, and again only after a moment.
 
     Woken for each message alone, the loop would do little else. `take` says whether it left something: then it is
@@ -24,6 +25,6 @@ def gather(loop: asyncio.AbstractEventLoop, descriptor: int, take: Callable[[], 
         try:
             more = take()
         finally:
-            loop.call_later(0.0 if more else GATHER_SECONDS, loop.add_reader, descriptor, look)
+            loop.call_later(0.0 if more else seconds, loop.add_reader, descriptor, look)
 
     loop.add_reader(descriptor, look)

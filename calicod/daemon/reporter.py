@@ -34,8 +34,8 @@ RECENT_LINES = 2_000
 FOLLOWER_BYTES = 4 << 20
 TELL_NS = 10 * NANOSECONDS
 """Losses of one sink are told at most this often."""
-QUIET_NS = 50_000_000
-"""So long after the last batch none is on its way."""
+QUIET_NS = 150_000_000
+"""So long after the last batch none is on its way: the log group is read each 100 ms, and the kernel holds back 20."""
 ENDS_LIMIT = 20_000
 """Ends that wait for the decisions before them (20 MB); above it they are told out of order."""
 CLOSE_SECONDS = 2.0

@@ -61,6 +61,9 @@ RETRY_SECONDS = 2.0
 """How long after a failure the change is tried again."""
 EVENTS_AT_ONCE = 1000
 """Of conntrack, before others have their turn."""
+KERNEL_SECONDS = 0.1
+"""Between two looks at what the kernel tells of connections: its buffers hold seconds of a flood, and each look holds
+up who shares the processors with us by more than the time that it takes. Less than `reporter.QUIET_NS`."""
 SOURCES_SECONDS = 2.0
 """How long new flows wait at the start until policy is read; then the last good one judges them (design 9)."""
 ENDS_AT_ONCE = 20
@@ -218,9 +221,9 @@ class Supervisor:
         for worker, channel in enumerate(self.workers.channels):
             gather(loop, channel.fileno(), self._guarded(partial(self.workers.take, worker)))
         loop.add_reader(self.keeper.fileno(), self._guarded(self._keeper_spoke))
-        gather(loop, self.connections.fileno(), self._guarded(self._connections_changed))
+        gather(loop, self.connections.fileno(), self._guarded(self._connections_changed), KERNEL_SECONDS)
         if self.log_group is not None:
-            gather(loop, self.log_group.fileno(), self._guarded(self._logged))
+            gather(loop, self.log_group.fileno(), self._guarded(self._logged), KERNEL_SECONDS)
         loop.add_reader(self.links.fileno(), self._links_changed)
 
     def _guarded(self, action: Callable[[], bool]) -> Callable[[], bool]:

@@ -5,7 +5,6 @@ counted. What is put is written in order. A thread that hangs in the sink does n
 """
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Sequence
 
@@ -13,8 +12,11 @@ from calicod.eventlog.sink import Shortfall, Sink, count_lines
 
 ROOM_BYTES = 16 << 20
 """Of lines that wait: some 20,000 events, half a second of a flood."""
-GATHER_SECONDS = 0.02
-"""How long lines are gathered after some were written: waking the thread for each costs more than writing it."""
+GATHER_SECONDS = 0.1
+"""How long lines are gathered after some were written, if there is room: waking the thread for each costs more than
+writing it, and holds up others."""
+FULL = 4
+"""A part of the room so large is written at once."""
 SLOW = "the sink is too slow"
 
 
@@ -33,7 +35,7 @@ class Writer:
         self._put_lines = self._given_lines = 0
         self._waiting: deque[tuple[Sequence[bytes], int]] = deque()
         self._bytes = 0
-        self._reopen = self._closing = False
+        self._reopen = self._closing = self._resting = False
         self._untold: Counter[str] = Counter()
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
         self._thread.start()
@@ -48,7 +50,8 @@ class Writer:
             self._waiting.append((pieces, count))
             self._put_lines += count
             self._bytes += size
-            self._changed.notify()
+            if not self._resting or self._bytes * FULL > self._room:
+                self._changed.notify()
 
     def settle(self, patience: float) -> bool:
         """Waits until the sink was given what was put so far, for so many seconds at most; whether it was."""
@@ -95,10 +98,19 @@ class Writer:
             if pieces:
                 self._write(pieces, count)
                 if not closing:
-                    time.sleep(GATHER_SECONDS)
+                    self._rest()
             elif closing:
                 self._sink.close()
                 return
+
+    def _rest(self) -> None:
+        """Whoever puts something meanwhile wakes nobody."""
+        with self._changed:
+            self._resting = True
+            self._changed.wait_for(
+                lambda: self._closing or self._reopen or self._bytes * FULL > self._room, GATHER_SECONDS
+            )
+            self._resting = False
 
     def _write(self, pieces: list[bytes], count: int) -> None:
         try:

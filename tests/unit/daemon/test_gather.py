@@ -5,7 +5,9 @@ from itertools import pairwise
 from calicod.daemon.gather import GATHER_SECONDS, gather
 
 
-def looks(more: list[bool], *, fails: bool = False) -> tuple[list[float], list[object]]:
+def looks(
+    more: list[bool], seconds: float = GATHER_SECONDS, *, fails: bool = False
+) -> tuple[list[float], list[object]]:
     """When a descriptor that is always readable was looked at; `more`: what the first looks leave. And failures."""
     times: list[float] = []
     failures: list[object] = []
@@ -22,7 +24,7 @@ def looks(more: list[bool], *, fails: bool = False) -> tuple[list[float], list[o
 
         readable = os.eventfd(1)
         try:
-            gather(loop, readable, take)
+            gather(loop, readable, take, seconds)
             await asyncio.sleep(2.5 * GATHER_SECONDS)
         finally:
             loop.remove_reader(readable)
@@ -37,6 +39,13 @@ def test_the_first_message_is_read_at_once_and_the_next_a_moment_later():
 
     assert len(times) >= 2
     assert all(later - earlier >= GATHER_SECONDS * 0.9 for earlier, later in pairwise(times))
+
+
+def test_how_long_the_next_waits_is_for_the_caller_to_say():
+    times, _ = looks([], GATHER_SECONDS / 4)
+
+    assert len(times) >= 4
+    assert all(later - earlier >= GATHER_SECONDS * 0.2 for earlier, later in pairwise(times))
 
 
 def test_what_was_left_is_read_without_a_pause():

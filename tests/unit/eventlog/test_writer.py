@@ -1,9 +1,10 @@
 import threading
 import time
 
+from calicod.eventlog import writer as writing
 from calicod.eventlog.memory import MemorySink
 from calicod.eventlog.sink import Shortfall
-from calicod.eventlog.writer import SLOW, Writer
+from calicod.eventlog.writer import FULL, SLOW, Writer
 
 PATIENCE = 5.0
 LINE = b"0123456789\n"
@@ -68,6 +69,39 @@ def test_whoever_puts_does_not_wait_for_a_sink_that_hangs():
     assert writer.take_losses() == {SLOW: 91}
     assert writer.take_losses() == {}
     writer.close(PATIENCE)
+
+
+def test_lines_that_come_while_it_rests_are_gathered_unless_they_fill_a_part_of_its_room(monkeypatch):
+    monkeypatch.setattr(writing, "GATHER_SECONDS", PATIENCE)
+    sink = MemorySink()
+    writer = Writer("memory", sink, room=4 * FULL * len(LINE))
+    writer.put([LINE])
+    until(lambda: writer._resting)
+
+    writer.put([LINE] * 4)
+    assert not writer.settle(0.05)
+    assert sink.lines == [LINE]
+
+    writer.put([LINE])
+    assert writer.settle(PATIENCE / 2)
+    assert sink.lines == [LINE] * 6
+
+
+def test_neither_the_end_nor_a_new_name_waits_until_it_has_rested(monkeypatch):
+    monkeypatch.setattr(writing, "GATHER_SECONDS", PATIENCE)
+    sink = MemorySink()
+    writer = Writer("memory", sink)
+    for number in (1, 2):
+        writer.put([LINE])
+        until(lambda: writer._resting)
+        writer.reopen()
+        until(lambda number=number: sink.reopened == number)
+
+    began = time.monotonic()
+    writer.close(PATIENCE)
+
+    assert time.monotonic() - began < PATIENCE / 2
+    assert (sink.closed, writer.lost) == (True, 0)
 
 
 def test_losses_are_kept_back_while_telling_of_them_would_be_lost_too():
