@@ -16,7 +16,8 @@ import pytest
 
 from calicod.daemon import standin, worker
 from calicod.daemon.instance import ENFORCEMENT_FILE
-from calicod.daemon.keeper import BURST, FAILED, SUPERVISOR_NICE, Keeper, Layout
+from calicod.daemon.keeper import BURST, FAILED, Keeper, Layout
+from calicod.daemon.priority import NICE
 from calicod.daemon.worker import Seat, Worker
 from calicod.errors import CalicodError
 from calicod.intercept.counters import read_counters
@@ -547,11 +548,11 @@ def test_where_cpu_is_scarce_verdicts_come_before_events_once_there_are_verdicts
         assert niceness(keeper.pid) == niceness(worker_pid) == niceness(began)
 
         keeper.tell("ready")
-        keeper.wait(lambda: niceness(began) == niceness(keeper.pid) + SUPERVISOR_NICE)
+        keeper.wait(lambda: niceness(began) == niceness(keeper.pid) + NICE)
         os.kill(began, signal.SIGKILL)
         keeper.wait(lambda: keeper.hear("began")[-1].pid != began)
 
-        assert niceness(keeper.supervisor()) == niceness(keeper.pid) + SUPERVISOR_NICE
+        assert niceness(keeper.supervisor()) == niceness(keeper.pid) + NICE
         assert niceness(worker_pid) == niceness(keeper.pid)
 
 
