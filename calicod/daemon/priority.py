@@ -12,10 +12,10 @@ from pathlib import Path
 
 NICE = 5
 """Of the supervisor: the buffers between it and the verdicts hold some seconds of a flood."""
-SLICE_NS = 100_000_000
-"""How long the supervisor may work in one go if nobody else wants to: the longest that the kernel takes. Whoever has
-a shorter slice interrupts it at once when he wakes, not at the next tick (up to 4 ms). Linux 6.12, `sched_setattr(2)`;
-kernels before know no slice of a process."""
+SLICE_NS = 10_000_000
+"""How long the supervisor may work in one go if nobody else wants to, some times what others have. Who has a shorter
+slice interrupts it at once when he wakes, not at the next tick (up to 4 ms). Linux 6.12, `sched_setattr(2)`; kernels
+before know no slice of a process. With the longest there is, 0.1 s, it gets its share too late to read a flood."""
 SCHED_SETATTR = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
 """Numbers of the system call, which the C library has a name for since glibc 2.41 only."""
 SCHED_FLAG_KEEP_POLICY = 0x08
