@@ -40,5 +40,5 @@ def give_way(pid: int) -> None:
 def _sliced(thread: int, nice: int) -> bool:
     """Whether the thread has its niceness and its slice now; what it starts from now on has them too."""
     call = SCHED_SETATTR.get(platform.machine())
-    wanted = ATTRIBUTES.pack(ATTRIBUTES.size, 0, SCHED_FLAG_KEEP_POLICY, min(nice, 19), 0, SLICE_NS, 0, 0)
+    wanted = ATTRIBUTES.pack(ATTRIBUTES.size, 0, SCHED_FLAG_KEEP_POLICY, nice, 0, SLICE_NS, 0, 0)
     return call is not None and not _libc.syscall(call, thread, wanted, 0)

@@ -50,7 +50,7 @@ class Writer:
             self._waiting.append((pieces, count))
             self._put_lines += count
             self._bytes += size
-            if not self._resting or self._bytes * FULL > self._room:
+            if not self._resting or self._due():
                 self._changed.notify()
 
     def settle(self, patience: float) -> bool:
@@ -107,10 +107,12 @@ class Writer:
         """Whoever puts something meanwhile wakes nobody."""
         with self._changed:
             self._resting = True
-            self._changed.wait_for(
-                lambda: self._closing or self._reopen or self._bytes * FULL > self._room, GATHER_SECONDS
-            )
+            self._changed.wait_for(self._due, GATHER_SECONDS)
             self._resting = False
+
+    def _due(self) -> bool:
+        """Whether there is something that is not gathered any longer."""
+        return self._closing or self._reopen or self._bytes * FULL > self._room
 
     def _write(self, pieces: list[bytes], count: int) -> None:
         try:

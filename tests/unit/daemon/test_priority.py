@@ -13,7 +13,6 @@ from calicod.daemon import priority
 from calicod.daemon.priority import ATTRIBUTES, NICE, SLICE_NS, give_way
 
 SCHED_GETATTR = {"x86_64": 315, "aarch64": 275, "riscv64": 275}
-BATCH = 3
 THREADED = """import os, sys, threading
 os.sched_setscheduler(0, int(sys.argv[1]), os.sched_param(0))
 threading.Thread(target=threading.Event().wait).start()
@@ -72,9 +71,9 @@ def test_every_thread_gives_way_and_so_does_what_it_starts_later():
 
 
 def test_the_policy_that_the_operator_gave_stays():
-    with process(BATCH) as child:
+    with process(os.SCHED_BATCH) as child:
         give_way(child.pid)
-        assert {attributes(thread)[0] for thread in threads(child.pid)} == {BATCH}
+        assert {attributes(thread)[0] for thread in threads(child.pid)} == {os.SCHED_BATCH}
 
 
 @pytest.mark.parametrize("calls", [{}, {platform.machine(): 1 << 20}], ids=["unknown machine", "refused"])
