@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from calicod.daemon import live, views
-from calicod.daemon.control import Handlers
 from calicod.daemon.health import HEALTHY, STOPPING
 from calicod.daemon.proposal import Outcome, Proposal, Prospect, Refusal
 from calicod.daemon.prospect import Question, look
@@ -21,6 +20,7 @@ from calicod.errors import CalicodError
 from calicod.ruleset.enforcement import encode
 
 if TYPE_CHECKING:
+    from calicod.daemon.control import Handlers
     from calicod.daemon.supervisor import Supervisor
 
 
@@ -30,8 +30,11 @@ class Answers:
     def __init__(self, supervisor: "Supervisor") -> None:
         self.supervisor = supervisor
 
-    def handlers(self) -> Handlers:
+    def handlers(self) -> "Handlers":
         """For the control socket."""
+        # Not above: whoever takes over would wait for aiohttp.
+        from calicod.daemon.control import Handlers
+
         reporter = self.supervisor.reporter
         return Handlers(
             status=self.status,

@@ -1,4 +1,4 @@
-"""The control socket: HTTP over a unix socket in the run directory, 0660 root:calicod.
+"""What is said on the control socket: HTTP.
 
 Law: it answers with what is, and asks the supervisor for changes; it never changes policy by itself. Every answer is
 JSON, an event stream is JSON Lines. Who may connect is decided by the socket's owner and mode, how often by `door`;
@@ -6,21 +6,16 @@ other policy than the files have is taken from root, and the daemon's own user, 
 """
 
 import asyncio
-import grp
-import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 from aiohttp import web
 
 from calicod.daemon.door import Door, Guests, is_owner
-from calicod.daemon.instance import GROUP, unusable
 from calicod.daemon.proposal import Proposal
 
-SOCKET_NAME = "calicod.sock"
-SOCKET_MODE = 0o660
 MAX_PROPOSAL = 256 << 20
 """Bytes of a set that is to be applied."""
 
@@ -51,16 +46,16 @@ class Handlers(msgspec.Struct, frozen=True):
 class Control:
     """The server. `start` and `stop` belong to the supervisor's loop."""
 
-    def __init__(self, run_directory: Path, handlers: Handlers) -> None:
-        self.path = run_directory / SOCKET_NAME
+    def __init__(self, listener: socket.socket, handlers: Handlers) -> None:
         self.handlers = handlers
+        self._socket = listener
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
         self._guests = Guests()
         self._tasks: set[asyncio.Future[object]] = set()
 
-    async def start(self) -> tuple[str, ...]:
-        """Listens. Returns a notice when the socket is for root alone. Raises CalicodError."""
+    async def start(self) -> None:
+        """Serves from now on, also who waits already."""
         app = web.Application(client_max_size=MAX_PROPOSAL)
         app.router.add_get("/status", self._plain(self.handlers.status))
         app.router.add_get("/endpoints", self._plain(self.handlers.endpoints))
@@ -75,25 +70,7 @@ class Control:
         app.router.add_get("/events", self._events)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        self.path.unlink(missing_ok=True)
-        before = os.umask(0o177)  # INVARIANT: the socket is never reachable for others, not even between bind and chown
-        try:
-            self._listener = await asyncio.get_running_loop().create_unix_server(self._door, str(self.path))
-        except OSError as error:
-            raise unusable(self.path.parent, f"{SOCKET_NAME}: {error}") from error
-        finally:
-            os.umask(before)
-        return self._give_to_group()
-
-    def _give_to_group(self) -> tuple[str, ...]:
-        try:
-            os.chown(self.path, -1, grp.getgrnam(GROUP).gr_gid)
-        except KeyError:
-            return (f"no group `{GROUP}`: only root may use the control socket",)
-        except PermissionError:  # CAP_CHOWN is not among what a unit need have
-            return (f"the control socket could not be given to the group `{GROUP}`: only root may use it",)
-        self.path.chmod(SOCKET_MODE)
-        return ()
+        self._listener = await asyncio.get_running_loop().create_unix_server(self._door, sock=self._socket)
 
     def _door(self) -> Door:
         assert self._runner is not None  # noqa: S101  `start` made it
@@ -101,12 +78,11 @@ class Control:
         return Door(self._guests, self._runner.server)
 
     async def stop(self) -> None:
-        """Closes every connection and removes the socket."""
+        """Closes every connection and the socket."""
         if self._listener is not None:
             self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
-        self.path.unlink(missing_ok=True)
 
     def _plain(self, answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(_: web.Request) -> web.Response:

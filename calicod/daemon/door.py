@@ -1,18 +1,53 @@
-"""Who gets a connection to the control socket.
+"""The control socket, 0660 root:calicod in the run directory, and who gets a connection to it.
 
 Law: root, and the daemon's own user, always do. All others together have so many at a time that neither files nor
 memory run out for the daemon, whatever they do with them; one too many is closed at once.
 """
 
 import asyncio
+import grp
 import os
 import socket
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
+from calicod.daemon.instance import GROUP, unusable
+
+SOCKET_NAME = "calicod.sock"
+SOCKET_MODE = 0o660
+BACKLOG = 100
 PEER = struct.Struct("=iII")
 """`struct ucred`: process, user, group."""
 GUESTS = 32
+
+
+def listen(path: Path) -> tuple[socket.socket, tuple[str, ...]]:
+    """The socket, who connects waits to be served; a notice when it is for root alone. Raises CalicodError."""
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # INVARIANT: the socket is never reachable for others, not even between bind and chown
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise unusable(path.parent, f"{path.name}: {error}") from error
+    finally:
+        os.umask(before)
+    return listener, give_to_group(path)
+
+
+def give_to_group(path: Path) -> tuple[str, ...]:
+    """Opens the socket to the group `calicod`, or says why not."""
+    try:
+        os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+    except KeyError:
+        return (f"no group `{GROUP}`: only root may use the control socket",)
+    except PermissionError:  # CAP_CHOWN is not among what a unit need have
+        return (f"the control socket could not be given to the group `{GROUP}`: only root may use it",)
+    path.chmod(SOCKET_MODE)
+    return ()
 
 
 class Guests:

@@ -57,11 +57,13 @@ def layout_of(settings: Settings, *, resumes: bool) -> Layout:
 def supervise(settings: Settings, channels: Channels, *, notices: tuple[str, ...]) -> int:
     """The body of the supervisor's process."""
     import asyncio
+    from threading import Thread
 
     from calicod.daemon.log import configure
     from calicod.daemon.supervisor import Supervisor
 
     configure(settings.log_level, settings.log_format)
+    Thread(target=import_module, args=("pyroute2",), daemon=True).start()  # while we wait for the kernel's programs
 
     async def body() -> int:
         return await Supervisor(settings, channels, notices).run()

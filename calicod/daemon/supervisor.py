@@ -7,10 +7,13 @@ why; it is tried again. Changes are coalesced: while one is brought into force, 
 import asyncio
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -21,8 +24,8 @@ from calicod.daemon.beginning import Beginning
 from calicod.daemon.beginnings import Known
 from calicod.daemon.boot import Boot
 from calicod.daemon.changes import Changes
-from calicod.daemon.control import Control
 from calicod.daemon.directions import Directions
+from calicod.daemon.door import SOCKET_NAME, listen
 from calicod.daemon.enforcer import Enforcer, Outcome
 from calicod.daemon.farewell import judge_once_more
 from calicod.daemon.gather import gather
@@ -52,6 +55,9 @@ from calicod.netfilter import conntrack, links
 from calicod.netfilter.installer import Installer
 from calicod.netfilter.probe import choose
 from calicod.ruleset.enforcement import Enforcement
+
+if TYPE_CHECKING:
+    from calicod.daemon.control import Control
 
 log = structlog.get_logger()
 
@@ -140,6 +146,8 @@ class Supervisor:
         self.answers = Answers(self)
         self._idle = asyncio.Event()
         self._idle.set()
+        self._judging = asyncio.Event()
+        self._control: Control | None = None
         self._counted: Mapping[FlowKind, int] | None = None
         self._replaced = False
         self._ready = False
@@ -151,18 +159,21 @@ class Supervisor:
         self._meet_others()
         self._take_over()
         self.trials.take_over(replaced=self._replaced)
-        control = Control(self.settings.run_directory, self.answers.handlers())
-        self.notices = list(dict.fromkeys([*self.notices, *await control.start()]))
+        path = self.settings.run_directory / SOCKET_NAME
+        listener, notices = listen(path)
+        self.notices = list(dict.fromkeys([*self.notices, *notices]))
         self.changes.ask(reread=True)
         asyncio.get_running_loop().call_later(SOURCES_SECONDS, self._fall_back)
         watches = (self._watch_files(), self.trials.watch(), self.reroutes.run())
-        jobs = (self._reconcile(), self._tick(), self._live(), *watches)
+        jobs = (self._reconcile(), self._serve(listener), self._tick(), self._live(), *watches)
         tasks = [asyncio.create_task(job) for job in jobs]
         ended = asyncio.create_task(self.stopping.wait())
         await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
         notify(STOPPING)
         results = await self._end(tasks)
-        await control.stop()
+        if self._control is not None:
+            await self._control.stop()
+        path.unlink(missing_ok=True)
         self.reporter.emit(ev.DaemonStopped(reason=self._why()))
         self.reporter.close()
         for result in results:
@@ -209,6 +220,16 @@ class Supervisor:
         answer = await self.changes.ask_and_wait(reread=True)
         assert isinstance(answer, Reloaded)  # noqa: S101  `_reconcile` gives nothing else
         return answer
+
+    async def _serve(self, listener: socket.socket) -> None:
+        """Who asks waits until somebody judges, or it takes too long: aiohttp takes longer to import than that."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SOURCES_SECONDS):
+                await self._judging.wait()
+        control = await asyncio.to_thread(import_module, "calicod.daemon.control")
+        self._control = control.Control(listener, self.answers.handlers())
+        await self._control.start()
+        await asyncio.Event().wait()
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         for number, action in (
@@ -344,6 +365,7 @@ class Supervisor:
         return False
 
     def _applied(self, message: Applied) -> None:
+        self._judging.set()
         if message.error:
             log.error("ruleset.refused", worker=message.worker, revision=message.revision, error=message.error)
         self.enforcer.applied(message)

@@ -1,6 +1,5 @@
 import asyncio
 import contextlib
-import grp
 import http.client
 import json
 import os
@@ -14,10 +13,9 @@ import msgspec
 import pytest
 
 from calicod.cli.client import Unreachable, request, stream
-from calicod.daemon import control as module
-from calicod.daemon.control import SOCKET_NAME, Control, Handlers
+from calicod.daemon.control import Control, Handlers
+from calicod.daemon.door import SOCKET_NAME, listen
 from calicod.daemon.proposal import Document, Proposal
-from calicod.errors import CalicodError
 
 PATIENCE = 10.0
 
@@ -51,14 +49,14 @@ HANDLERS = Handlers(
 )
 
 
-def served(folder: Path, ask: Callable[[str], object], handlers: Handlers = HANDLERS) -> tuple[object, tuple[str, ...]]:
-    """What `ask`, in a thread of its own, gets from a server that lives as long as that takes; and its notices."""
+def served(folder: Path, ask: Callable[[str], object], handlers: Handlers = HANDLERS) -> object:
+    """What `ask`, in a thread of its own, gets from a server that lives as long as that takes."""
 
-    async def serve() -> tuple[object, tuple[str, ...]]:
-        control = Control(folder, handlers)
-        notices = await control.start()
+    async def serve() -> object:
+        control = Control(listen(folder / SOCKET_NAME)[0], handlers)
+        await control.start()
         try:
-            return await asyncio.wait_for(asyncio.to_thread(ask, str(folder / SOCKET_NAME)), PATIENCE), notices
+            return await asyncio.wait_for(asyncio.to_thread(ask, str(folder / SOCKET_NAME)), PATIENCE)
         finally:
             await control.stop()
 
@@ -77,7 +75,7 @@ def served(folder: Path, ask: Callable[[str], object], handlers: Handlers = HAND
     ],
 )
 def test_each_question_has_its_answer_as_json(tmp_path, target, method, answer):
-    said, _ = served(tmp_path, lambda path: json.loads(request(path, target, method)))
+    said = served(tmp_path, lambda path: json.loads(request(path, target, method)))
 
     assert said == answer
 
@@ -86,7 +84,7 @@ def test_each_question_has_its_answer_as_json(tmp_path, target, method, answer):
 def test_a_set_may_be_large(tmp_path, target):
     body = msgspec.json.encode(Proposal(documents=(Document("a.yaml", "x" * (3 << 20)),)))
 
-    assert served(tmp_path, lambda path: request(path, target, "POST", body))[0] == b'{"documents":1}'
+    assert served(tmp_path, lambda path: request(path, target, "POST", body)) == b'{"documents":1}'
 
 
 def test_a_set_that_is_none_is_refused(tmp_path):
@@ -95,7 +93,7 @@ def test_a_set_that_is_none_is_refused(tmp_path):
             request(path, "/apply", "POST", b'{"documents": 1}')
         return str(caught.value)
 
-    assert "it answered 400 the command is of another version" in served(tmp_path, ask)[0]
+    assert "it answered 400 the command is of another version" in served(tmp_path, ask)
 
 
 def test_what_was_begun_ends_though_who_asked_for_it_is_gone(tmp_path):
@@ -152,23 +150,23 @@ def test_other_policy_is_taken_from_root_alone(target, method, status):
 
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        assert served(Path(folder), ask)[0] == status
+        assert served(Path(folder), ask) == status
 
 
 def test_live_flows_are_lines(tmp_path):
-    assert served(tmp_path, lambda path: request(path, "/flows"))[0] == b"{1}\n{2}\n{3}\n"
+    assert served(tmp_path, lambda path: request(path, "/flows")) == b"{1}\n{2}\n{3}\n"
 
 
 def test_the_enforcement_comes_as_it_is(tmp_path):
-    assert served(tmp_path, lambda path: request(path, "/enforcement"))[0] == b"\x80"
+    assert served(tmp_path, lambda path: request(path, "/enforcement")) == b"\x80"
 
 
 def test_recent_events_are_lines(tmp_path):
-    assert served(tmp_path, lambda path: request(path, "/events"))[0] == b"a\nb\n"
+    assert served(tmp_path, lambda path: request(path, "/events")) == b"a\nb\n"
 
 
 def test_events_that_are_followed_come_one_by_one(tmp_path):
-    assert served(tmp_path, lambda path: next(stream(path, "/events?follow=1")))[0] == b'{"event":"daemon.started"}\n'
+    assert served(tmp_path, lambda path: next(stream(path, "/events?follow=1"))) == b'{"event":"daemon.started"}\n'
 
 
 @pytest.mark.parametrize(("target", "method"), [("/reload", "GET"), ("/status", "POST"), ("/etc/passwd", "GET")])
@@ -178,7 +176,7 @@ def test_nothing_else_is_answered(tmp_path, target, method):
             request(path, target, method)
         return str(caught.value)
 
-    assert "it answered 40" in str(served(tmp_path, ask)[0])
+    assert "it answered 40" in str(served(tmp_path, ask))
 
 
 def test_clients_that_hang_do_not_keep_others_waiting_nor_the_end(tmp_path):
@@ -189,54 +187,4 @@ def test_clients_that_hang_do_not_keep_others_waiting_nor_the_end(tmp_path):
             client.send(b"GET /events?follow=1 HTTP/1.1\r\nHost: c\r\n\r\n" if number % 2 else b"GET /sta")
         return [request(path, "/status") for _ in range(3)]
 
-    assert served(tmp_path, ask)[0] == [b'{"healthy":true}'] * 3
-
-
-def test_a_socket_that_a_predecessor_left_is_replaced_and_ours_is_removed(tmp_path):
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(tmp_path / SOCKET_NAME))
-
-    assert served(tmp_path, lambda path: request(path, "/status"))[0] == b'{"healthy":true}'
-    assert not (tmp_path / SOCKET_NAME).exists()
-
-
-def mode(path: str) -> tuple[int, int]:
-    about = Path(path).stat()
-    return about.st_mode & 0o777, about.st_gid
-
-
-def test_without_our_group_the_socket_is_for_root_alone_and_it_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "GROUP", "no-such-group-of-ours")
-
-    (found, _), notices = served(tmp_path, mode)
-
-    assert found == 0o600
-    assert notices == ("no group `no-such-group-of-ours`: only root may use the control socket",)
-
-
-def test_with_our_group_the_socket_is_for_root_and_the_group(tmp_path, monkeypatch):
-    group = grp.getgrall()[0]
-    monkeypatch.setattr(module, "GROUP", group.gr_name)
-
-    assert served(tmp_path, mode) == ((0o660, group.gr_gid), ())
-
-
-def test_a_socket_that_may_not_be_given_away_stays_roots_and_it_is_said(tmp_path, monkeypatch):
-    def refuse(*_: object) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(module, "GROUP", grp.getgrall()[0].gr_name)
-    monkeypatch.setattr(module.os, "chown", refuse)
-
-    (found, _), notices = served(tmp_path, mode)
-
-    assert found == 0o600
-    assert "could not be given to the group" in notices[0]
-
-
-def test_a_directory_whose_name_is_too_long_for_a_socket_is_refused(tmp_path):
-    deep = tmp_path / ("d" * 100)
-    deep.mkdir()
-
-    with pytest.raises(CalicodError, match=r"K045 .*AF_UNIX path too long"):
-        served(deep, mode)
+    assert served(tmp_path, ask) == [b'{"healthy":true}'] * 3

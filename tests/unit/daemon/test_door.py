@@ -1,5 +1,7 @@
 import asyncio
 import contextlib
+import grp
+import os
 import socket
 import subprocess
 import sys
@@ -9,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from calicod.daemon.door import Door, Guests, is_owner
+from calicod.daemon import door as module
+from calicod.daemon.door import SOCKET_NAME, Door, Guests, is_owner, listen
+from calicod.errors import CalicodError
 
 NOBODY = 65534
 PATIENCE = 10.0
@@ -102,3 +106,58 @@ def test_who_leaves_makes_room():
         return said
 
     assert answers(ask) == [b"in"] * 4
+
+
+def listening(folder: Path) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """Mode and group of the socket, and what is said of them."""
+    listener, notices = listen(folder / SOCKET_NAME)
+    with listener:
+        about = (folder / SOCKET_NAME).stat()
+    return (about.st_mode & 0o777, about.st_gid), notices
+
+
+def test_a_socket_that_a_predecessor_left_is_replaced_and_who_connects_waits(tmp_path):
+    with socket.socket(socket.AF_UNIX) as left, socket.socket(socket.AF_UNIX) as client:
+        left.bind(str(tmp_path / SOCKET_NAME))
+        listener, _ = listen(tmp_path / SOCKET_NAME)
+        with listener:
+            client.connect(str(tmp_path / SOCKET_NAME))
+            client.send(b"waits")
+            assert listener.accept()[0].recv(10) == b"waits"
+
+
+def test_without_our_group_the_socket_is_for_root_alone_and_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GROUP", "no-such-group-of-ours")
+
+    assert listening(tmp_path) == (
+        (0o600, os.getegid()),
+        ("no group `no-such-group-of-ours`: only root may use the control socket",),
+    )
+
+
+def test_with_our_group_the_socket_is_for_root_and_the_group(tmp_path, monkeypatch):
+    group = grp.getgrall()[1]
+    monkeypatch.setattr(module, "GROUP", group.gr_name)
+
+    assert listening(tmp_path) == ((0o660, group.gr_gid), ())
+
+
+def test_a_socket_that_may_not_be_given_away_stays_roots_and_it_is_said(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(module, "GROUP", grp.getgrall()[0].gr_name)
+    monkeypatch.setattr(module.os, "chown", refuse)
+
+    (found, _), notices = listening(tmp_path)
+
+    assert found == 0o600
+    assert "could not be given to the group" in notices[0]
+
+
+def test_a_directory_whose_name_is_too_long_for_a_socket_is_refused(tmp_path):
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+
+    with pytest.raises(CalicodError, match=r"K045 .*calicod.sock: AF_UNIX path too long"):
+        listen(deep / SOCKET_NAME)

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from calicod.cli.client import request
 from calicod.daemon import patrol
 from calicod.daemon import supervisor as module
+from calicod.daemon.door import SOCKET_NAME
 from calicod.daemon.proposal import Document
 from calicod.daemon.resumption import NOTE_FILE, resumes
 from calicod.daemon.shelf import Shelf
@@ -92,6 +94,23 @@ def test_it_is_ready_only_when_every_worker_and_the_kernel_have_the_policy(plane
 
     assert [message for message in plane.keeper.messages() if isinstance(message, Ready)]
     assert plane.result == 0
+
+
+def test_who_asks_is_answered_though_nobody_judges_yet_and_the_socket_goes_with_the_daemon(plane, monkeypatch):
+    monkeypatch.setattr(module, "SOURCES_SECONDS", 0.1)
+    plane.silent = True
+    path = plane.settings.run_directory / SOCKET_NAME
+
+    async def ask() -> bytes:
+        async with plane.running():
+            await plane.until(path.exists)
+            answer = await asyncio.to_thread(request, str(path), "/status")
+            plane.silent = False
+            plane.supervisor.workers.send(0, Swap(plane.swaps[-1]))
+            return answer
+
+    assert json.loads(asyncio.run(ask()))["healthy"] is False
+    assert not path.exists()
 
 
 def test_a_changed_file_is_in_force_by_itself(plane):
