@@ -31,6 +31,7 @@ from calicod.daemon.farewell import judge_once_more
 from calicod.daemon.gather import gather
 from calicod.daemon.guard import Guard
 from calicod.daemon.health import Facts, Health
+from calicod.daemon.hearing import Hearing
 from calicod.daemon.keeper import Channels
 from calicod.daemon.kernel import our_queues
 from calicod.daemon.kernelmemory import NOTE_FILE, KernelMemory, noted, save
@@ -65,15 +66,8 @@ SETTLE_SECONDS = 0.03
 """How long changes are gathered before they are brought into force."""
 RETRY_SECONDS = 2.0
 """How long after a failure the change is tried again."""
-EVENTS_AT_ONCE = 1000
-"""Of conntrack, before others have their turn."""
-KERNEL_SECONDS = 0.1
-"""Between two looks at what the kernel tells of connections: its buffers hold seconds of a flood, and each look holds
-up who shares the processors with us by more than the time that it takes. Less than `reporter.QUIET_NS`."""
 SOURCES_SECONDS = 2.0
 """How long new flows wait at the start until policy is read; then the last good one judges them (design 9)."""
-ENDS_AT_ONCE = 20
-"""So many times as many, of those that were there before what the kernel let pass by itself."""
 TICK_SECONDS = 1.0
 UNLOGGED = "the kernel takes no rules that log (xt_NFLOG, nft_log): it allows nothing by itself"
 LAST_LOGGED_SECONDS = 0.05
@@ -97,7 +91,7 @@ class Supervisor:
         self.orphaned = False
         self.changes = Changes()
         self.installer = installer or choose(settings.steering, settings.marks)
-        self.log_group = channels.log_group if self.installer.logs else None
+        log_group = channels.log_group if self.installer.logs else None
         unlogged = () if self.installer.logs else (UNLOGGED,)
         self.notices = [*notices, *self.installer.notices, *unlogged]
         self.cautions: tuple[str, ...] = ()
@@ -109,7 +103,7 @@ class Supervisor:
         self.endpoints: tuple[EndpointState, ...] = ()
         self.boot = Boot(settings.state_directory, self.installer)
         self.reporter = Reporter(settings)
-        self.workers = Workers(channels.workers, self._batch, self._applied, Resets().answer, Directions().turn)
+        self.workers = Workers(channels.workers, self._heard, self._applied, Resets().answer, Directions().turn)
         self.keeper = channels.keeper
         self.beginning = Beginning(adopts=settings.adopts)
         self.enforcer = Enforcer(
@@ -123,19 +117,17 @@ class Supervisor:
             clear_generation=self._clear_generation,
             answers=settings.rejects or settings.cut_with_reset,
             keep=settings.keeps,
-            log_group=None if self.log_group is None else self.log_group.group,
+            log_group=None if log_group is None else log_group.group,
             meet=self.beginning.meet,
             recall=self._recall,
         )
         self.memory = KernelMemory(
-            self.enforcer.remember, self.reporter.repeated, self._know, can_allow=self.log_group is not None
+            self.enforcer.remember, self.reporter.repeated, self._know, can_allow=log_group is not None
         )
         self.guard = Guard(self.installer, lambda: our_queues(settings.queue_base, settings.workers))
         plain = Steering(generation=1, queue_base=settings.queue_base, workers=settings.workers, marks=settings.marks)
         self.patrol = Patrol(self.guard, self.enforcer, plain, self.reporter.emit)
-        self.connections = conntrack.Events(
-            began=settings.marks.failsafe() if self.log_group is None else None, ends_only=self.log_group is not None
-        )
+        self.hearing = Hearing(self.workers, self.reporter, self.memory, log_group, settings.marks)
         self.links = links.Watcher()
         self.reroutes = Reroutes(settings.marks)
         self.files = self.sources.files.changes()
@@ -204,9 +196,7 @@ class Supervisor:
         except CalicodError as failure:
             log.error("memory.failed", error=str(failure))  # noqa: TRY400  the place in our code is of no use
         with suppress(EOFError):
-            self._logged()
-            while self._connections_changed():
-                pass
+            self.hearing.end()
         if (judged_by := self.enforcer.judged_by) is not None and not self.orphaned:
             try:
                 done = await asyncio.to_thread(judge_once_more, *judged_by)
@@ -242,9 +232,7 @@ class Supervisor:
         for worker, channel in enumerate(self.workers.channels):
             gather(loop, channel.fileno(), self._guarded(partial(self.workers.take, worker)))
         loop.add_reader(self.keeper.fileno(), self._guarded(self._keeper_spoke))
-        gather(loop, self.connections.fileno(), self._guarded(self._connections_changed), KERNEL_SECONDS)
-        if self.log_group is not None:
-            gather(loop, self.log_group.fileno(), self._guarded(self._logged), KERNEL_SECONDS)
+        self.hearing.begin(loop, self._guarded)
         loop.add_reader(self.links.fileno(), self._links_changed)
 
     def _guarded(self, action: Callable[[], bool]) -> Callable[[], bool]:
@@ -309,35 +297,8 @@ class Supervisor:
         if self.links.changed():
             self.changes.ask(reread=False)
 
-    def _connections_changed(self) -> bool:
-        """What was judged is told before its end: it may wait to be gathered. Says whether more waits."""
-        for worker in range(len(self.workers.channels)):
-            self.workers.take(worker)
-        return self._read_connections()
-
-    def _logged(self) -> bool:
-        """What the kernel let pass by itself; the ends of what was before it are here when it is told."""
-        if self.log_group is not None:
-            logged = self.log_group.read()
-            for worker in range(len(self.workers.channels)):
-                self.workers.take(worker)
-            for _ in range(ENDS_AT_ONCE):
-                if not self._read_connections(judging=True):
-                    break
-            self.reporter.begun(logged, self.log_group.lost)
-        return False
-
-    def _read_connections(self, *, judging: bool = False) -> bool:
-        """Whether more waits."""
-        began, ends = self.connections.read(EVENTS_AT_ONCE)
-        self.reporter.connections(began, ends, self.connections.overruns, judging=judging)
-        return len(began) + len(ends) >= EVENTS_AT_ONCE
-
-    def _batch(self, batch: Batch) -> None:
-        """The kernel told the ends of earlier connections before these were judged: they are here already."""
-        self._read_connections(judging=True)
-        self.reporter.batch(batch)
-        self.memory.batch(batch)
+    def _heard(self, batch: Batch) -> None:
+        self.hearing.batch(batch)
 
     def _replace_hung(self) -> None:
         with suppress(EOFError):  # the keeper is gone, and who reads its channel knows it
@@ -508,9 +469,8 @@ class Supervisor:
     async def _look_at_memory(self) -> None:
         former = self._counted
         counted, self._counted = self.guard.denied, self.guard.denied
-        lost = 0 if self.log_group is None else self.log_group.lost
         try:
-            await self.memory.look(None if counted is former else counted, lost)
+            await self.memory.look(None if counted is former else counted, self.hearing.lost)
         except CalicodError as failure:
             log.warning("memory.failed", error=str(failure))
 
