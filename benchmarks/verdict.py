@@ -16,8 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from calicod.daemon.judge import Judge, Totals
+from calicod.daemon.judge import Judge
 from calicod.daemon.sources import Sources
+from calicod.daemon.totals import Totals
 from calicod.intercept.nfqueue import Queue
 from calicod.model.interface import Interface
 from calicod.model.marks import layout

@@ -5,14 +5,14 @@ mode; what the engine fails on gets the verdict of the failure mode. The hot pat
 """
 
 from collections.abc import Callable
-from hashlib import sha256
-from time import monotonic, time_ns
+from time import time_ns
 
 import msgspec
 
 from calicod.daemon.pickup import Pickup
 from calicod.daemon.places import Asks, Places, turned_place
 from calicod.daemon.rejection import Rejection
+from calicod.daemon.totals import Totals
 from calicod.engine.bitmap import BitmapEngine
 from calicod.intercept.interceptor import Decide
 from calicod.model.decision import Decision
@@ -37,34 +37,6 @@ ARRIVING = frozenset({0, 1})
 """Numbers of the hooks behind which this host's own stack reads the packet: PREROUTING, INPUT."""
 MAX_ENCODED = 16384
 """Encoded decisions remembered; all are forgotten when there are more."""
-FAILURE_SECONDS = 1.0
-"""The last failure is described at most this often."""
-
-
-class Totals:
-    """What this process has done so far, whichever enforcement it judged by."""
-
-    __slots__ = ("denied", "described_at", "failed", "judged", "last_failure", "malformed")
-
-    def __init__(self) -> None:
-        self.judged = self.denied = self.malformed = self.failed = 0
-        self.last_failure = ""
-        self.described_at = -FAILURE_SECONDS
-
-    def refuse(self, decision: Decision) -> None:
-        """One of the packets that were judged is not allowed."""
-        self.denied += 1
-        if decision is MALFORMED:
-            self.malformed += 1
-
-    def fail(self, failure: Exception, payload: bytes) -> None:
-        """Counts a failure of ours; describes it, with the digest of the packet, unless one was just described."""
-        self.failed += 1
-        now = monotonic()
-        if now - self.described_at >= FAILURE_SECONDS:
-            self.described_at = now
-            digest = sha256(payload).hexdigest()[:16]
-            self.last_failure = f"{type(failure).__name__}: {failure} (packet of {len(payload)} bytes, sha256 {digest})"
 
 
 class Judge:
@@ -161,7 +133,7 @@ class Judge:
             totals.judged += 1
             if verdict is ACCEPT:
                 return SPARE if where.sparing and (where.spared or decision.reason is RULE) else ACCEPT
-            totals.refuse(decision)
+            totals.refuse(malformed=decision is MALFORMED)
             if quiet or quoting:
                 return verdict
             return refuse(decision, where.hook, packet, payload, known=known)

@@ -15,6 +15,7 @@ from time import monotonic
 import msgspec
 
 from calicod.daemon.confinement import die_with
+from calicod.daemon.totals import Totals
 
 LARGE_BYTES = 256 << 10
 """Of an enforcement file: what is smaller is loaded within some 2 ms, and a fork costs as much."""
@@ -29,15 +30,10 @@ MAX_ACCOUNT = 4096
 FAILED = 70
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stand-in has counted when it leaves, its worker's own counts included: `Totals`, and what was not told."""
+class Account(msgspec.Struct, frozen=True):
+    """What a stand-in has counted when it leaves, its worker's own counts included, and what was not told."""
 
-    judged: int
-    denied: int
-    malformed: int
-    failed: int
-    last_failure: str
-    described_at: float
+    totals: Totals
     records_lost: int
     lost_untold: int
 

@@ -20,9 +20,10 @@ from calicod.daemon import standin
 from calicod.daemon.channel import MAX_DATAGRAM, WorkerEnd, encode
 from calicod.daemon.confinement import confine
 from calicod.daemon.instance import ENFORCEMENT_FILE
-from calicod.daemon.judge import Judge, Totals
+from calicod.daemon.judge import Judge
 from calicod.daemon.rejection import Rejection
 from calicod.daemon.standin import Account, StandIn
+from calicod.daemon.totals import Totals
 from calicod.intercept.interceptor import Decide, Interceptor
 from calicod.model.marks import MarkLayout
 from calicod.model.record import Applied, Batch, Counters, PickedUp, Record, Report, Severed, Swap
@@ -195,29 +196,17 @@ class Worker:
         while not asked and monotonic() < until:
             self._round(lambda: asked.append(True))
         self._flush()
-        totals = self.totals
-        return Account(
-            judged=totals.judged,
-            denied=totals.denied,
-            malformed=totals.malformed,
-            failed=totals.failed,
-            last_failure=totals.last_failure,
-            described_at=totals.described_at,
-            records_lost=self.records_lost,
-            lost_untold=self._lost_untold,
-        )
+        return Account(self.totals, self.records_lost, self._lost_untold)
 
     def _take_over(self, stand_in: StandIn) -> None:
         """From now on nobody else judges. What a stand-in had counted that died is lost, like what it had read."""
-        account, totals = stand_in.left(), self.totals
+        account = stand_in.left()
         self._leaving = (*self._leaving, stand_in)
         if account is None:
             self.seat.original.release()
             self.seat.reply.release()
             return
-        totals.judged, totals.denied, totals.malformed = account.judged, account.denied, account.malformed
-        totals.failed, totals.last_failure = account.failed, account.last_failure
-        totals.described_at = account.described_at
+        self.totals.follow(account.totals)
         self.records_lost, self._lost_untold = account.records_lost, account.lost_untold
 
     def _rejection(self) -> Rejection:

@@ -4,8 +4,9 @@ import struct
 import msgspec
 import pytest
 
-from calicod.daemon.judge import FAILURE_SECONDS, Judge, Totals
+from calicod.daemon.judge import Judge
 from calicod.daemon.rejection import Rejection
+from calicod.daemon.totals import Totals
 from calicod.engine.bitmap import BitmapEngine, Decide
 from calicod.model.decision import Decision
 from calicod.model.hook import Hook
@@ -352,16 +353,3 @@ def test_a_malformed_packet_never_meets_the_failure_mode():
 
     assert bench.judge.original(b"\x45", 0, FORWARD, ETH0, CALI) is Verdict.DROP
     assert bench.totals.failed == 0
-
-
-def test_a_failure_is_described_with_the_packets_digest_and_at_most_once_a_second():
-    totals = Totals()
-    totals.fail(KeyError(80), b"abc")
-    totals.fail(KeyError(81), b"abcd")
-    assert totals.last_failure == "KeyError: 80 (packet of 3 bytes, sha256 ba7816bf8f01cfea)"
-
-    totals.described_at -= FAILURE_SECONDS
-    totals.fail(KeyError(82), b"abc")
-
-    assert totals.last_failure.startswith("KeyError: 82")
-    assert totals.failed == 3

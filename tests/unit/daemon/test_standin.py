@@ -5,19 +5,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from calicod.daemon import standin, workers
 from calicod.daemon.standin import STAY_SECONDS, Account, StandIn
+from calicod.daemon.totals import Totals
 
 ACCOUNT = Account(
-    judged=5,
-    denied=4,
-    malformed=3,
-    failed=2,
-    last_failure="KeyError: 7",
-    described_at=1.5,
+    Totals(judged=5, denied=4, malformed=3, failed=2, last_failure="KeyError: 7", described_at=1.5),
     records_lost=1,
     lost_untold=1,
 )
@@ -72,13 +67,13 @@ def test_one_that_comes_later_than_its_worker_waits_gives_its_account_too(monkey
 
 
 def test_it_may_leave_by_itself_and_its_account_waits():
-    made = begun(lambda _, until: msgspec.structs.replace(ACCOUNT, described_at=until))
+    made = begun(lambda _, until: Account(Totals(described_at=until), 0, 0))
     os.waitid(os.P_PID, made.pid, os.WEXITED | os.WNOWAIT)
 
     account = made.left()
 
     assert account is not None
-    assert STAY_SECONDS - 5 < account.described_at - time.monotonic() <= STAY_SECONDS
+    assert STAY_SECONDS - 5 < account.totals.described_at - time.monotonic() <= STAY_SECONDS
 
 
 def test_one_that_was_killed_has_no_account_and_is_gone_when_that_is_said():
