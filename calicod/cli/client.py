@@ -9,6 +9,7 @@ import http.client
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,7 @@ DEFAULT_SOCKET = "/run/calicod/calicod.sock"
 TIMEOUT_SECONDS = 60.0
 """How long an answer may take: a reload waits for every worker and the kernel."""
 CONNECT_SECONDS = 5.0
+RETRY_SECONDS = 0.05
 
 PEER = struct.Struct("=iII")
 """`struct ucred`: process, user, group."""
@@ -50,7 +52,15 @@ class UnixConnection(http.client.HTTPConnection):
         """Connects; an answer may take longer than that."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(CONNECT_SECONDS)
-        self.sock.connect(self._path)
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while True:
+            try:
+                self.sock.connect(self._path)
+                break
+            except BlockingIOError:  # more than it has room for wait until it begins to answer
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(RETRY_SECONDS)
         self.sock.settimeout(self._timeout)
         _, user, _ = PEER.unpack(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
         if user not in (0, os.geteuid()):

@@ -25,17 +25,16 @@ GUESTS = 32
 def listen(path: Path) -> tuple[socket.socket, tuple[str, ...]]:
     """The socket, who connects waits to be served; a notice when it is for root alone. Raises CalicodError."""
     listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)  # INVARIANT: the socket is never reachable for others, not even between bind and chown
     try:
         path.unlink(missing_ok=True)
         listener.bind(str(path))
-        listener.listen(BACKLOG)
+        path.chmod(0o600)
+        notices = give_to_group(path)
+        listener.listen(BACKLOG)  # INVARIANT: nobody can connect before, whatever mode the socket was made with
     except OSError as error:
         listener.close()
         raise unusable(path.parent, f"{path.name}: {error}") from error
-    finally:
-        os.umask(before)
-    return listener, give_to_group(path)
+    return listener, notices
 
 
 def give_to_group(path: Path) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ or lost is told. Time is an argument; nothing here blocks or fails on content.
 
 from collections import Counter, deque
 from collections.abc import Iterable
+from itertools import chain
+from operator import attrgetter
 
 import msgspec
 
@@ -37,6 +39,14 @@ TRACKED_ICMP = {ICMP: frozenset({8, 13, 15, 17}), ICMPV6: frozenset({128, 139})}
 EARLY_WORDS = 16_384
 """What preDNAT rules have allowed and filter has not told yet."""
 LOSS_INTERVAL_NS = 10_000_000_000
+ON_ITS_WAY_NS = 50_000_000
+"""How long what began is on its way here at most: the kernel holds back what it logs for 20 ms, a worker its records
+for 5, and who gathers these another 20."""
+HELD_NS = 10_000_000
+"""How long the kernel has held back what it logs, on an average."""
+LOOKS_NS = 200_000_000
+"""More than lies between two looks while something comes; after a pause the first look is at once."""
+STOPPED = attrgetter("stop_ns")
 NO_ENDS: deque[Ended] = deque(maxlen=0)
 
 PolicyCounts = dict[tuple[str, str, str], list[int]]
@@ -60,6 +70,7 @@ class EventLog:
         self._log_rate = LogRate()
         self._losses: Counter[tuple[str, str]] = Counter()
         self._losses_told_ns: int | None = None
+        self._looked_ns = 0
         self._counts: PolicyCounts = {}
         self._words = Memory(EARLY_WORDS)
         self._revision = 0
@@ -88,25 +99,31 @@ class EventLog:
             e = ends.popleft()
             identity = hash(e.ends)
             if self._history.start(identity) is None:
-                hasty.setdefault(identity, []).append(e)  # of one that is told here
-            elif (line := self._closings.line(e, now_ns)) is not None:
-                self._out.append(line)
-        self._out += self._beginnings.lines(logged, hasty, now_ns)
-        lines = (self._closings.line(end, now_ns, late=True) for of_one in hasty.values() for end in of_one)
-        self._out += [line for line in lines if line is not None]
+                hasty.setdefault(identity, []).append(e)  # of one that is told here, or is on its way
+            else:
+                self._close(e, now_ns)
+        for part, at_ns in self._moments(list(logged), now_ns):
+            self._out += self._beginnings.lines(part, hasty, at_ns)
+        waiting = []
+        for end in chain.from_iterable(hasty.values()):
+            if self._early(end, now_ns):
+                waiting.append(end)
+            else:
+                self._close(end, now_ns, late=True)
+        ends.extendleft(sorted(waiting, key=STOPPED, reverse=True))
         return self._take()
 
     def records(self, batch: Batch, ends: deque[Ended] = NO_ENDS, now_ns: int = 0) -> list[bytes]:
         """What one worker judged. Of `ends` those that come before a record are taken, and told before it."""
         self._revision = batch.revision
         self._closings.revision = max(self._closings.revision, batch.revision)
+        waiting: list[Ended] = []
         for r in batch.records:
-            while ends and ends[0].stop_ns <= r.time_ns:
-                line = self._closings.line(ends.popleft(), now_ns)
-                if line is not None:
-                    self._out.append(line)
+            if ends:
+                waiting += self._over(ends, r.time_ns, now_ns)
             key = template_key(r)
             self._record(r, self._history.templates.cache.get(key) or self._build(key, r))
+        ends.extendleft(reversed(waiting))
         if batch.lost:
             self.lost("worker", batch.lost, "the buffer to the supervisor was full")
         return self._take()
@@ -116,10 +133,44 @@ class EventLog:
         lines = (self._closings.begun(flow, now_ns) for flow in began)
         return [line for line in lines if line is not None]
 
-    def ended(self, ends: Iterable[Ended], now_ns: int) -> list[bytes]:
-        """What conntrack tells as ended."""
-        lines = (self._closings.line(end, now_ns) for end in ends)
-        return [line for line in lines if line is not None]
+    def ended(self, ends: deque[Ended], now_ns: int, until_ns: int | None = None) -> list[bytes]:
+        """What conntrack tells as ended, up to a moment; None: all of it, whatever may be on its way here."""
+        ends.extendleft(reversed(self._over(ends, until_ns, now_ns)))
+        return self._take()
+
+    def _over(self, ends: deque[Ended], until_ns: int | None, now_ns: int) -> list[Ended]:
+        """Tells ends up to a moment, and takes them away; those that wait for their beginnings."""
+        waiting = []
+        while ends and (until_ns is None or ends[0].stop_ns <= until_ns):
+            end = ends.popleft()
+            if until_ns is not None and self._early(end, now_ns):
+                waiting.append(end)
+            else:
+                self._close(end, now_ns)
+        return waiting
+
+    def _early(self, end: Ended, now_ns: int) -> bool:
+        """Its beginning may still be on its way here."""
+        return abs(now_ns - end.stop_ns) < ON_ITS_WAY_NS and self._history.start(hash(end.ends)) is None
+
+    def _close(self, end: Ended, now_ns: int, *, late: bool = False) -> None:
+        line = self._closings.line(end, now_ns, late=late)
+        if line is not None:
+            self._out.append(line)
+
+    def _moments(self, logged: list[Run], now_ns: int) -> list[tuple[list[Run], int]]:
+        """When what was logged since the last look began: before this second, or now.
+
+        The second is part of a connection's name, and conntrack, by which a successor names it, knows it exactly.
+        """
+        before, self._looked_ns = self._looked_ns, now_ns
+        since = (before if 0 < now_ns - before < LOOKS_NS else now_ns) - HELD_NS
+        second = now_ns // NANOSECONDS * NANOSECONDS
+        if since >= second:
+            return [(logged, now_ns)]
+        took = max(1, now_ns - HELD_NS - since)
+        split = round(len(logged) * min(1.0, (second - since) / took))
+        return [(logged[:split], second - 1), (logged[split:], now_ns)]
 
     def repeated(self, record: Record, count: int, now_ns: int) -> list[bytes]:
         """So many packets that the kernel refused as it was told of this one; their source ports are not known."""

@@ -17,7 +17,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What the judgement rests on. `late`: workers that do not judge by the newest revision; `silent`: those that hang.
 
     `unsteered`, `clash`: what is wrong with our rules in the kernel, or with those of others, as sentences;
-    `unprotected`: interfaces that policy does not reach; `uninstalled`: a set that is not among the policy files yet.
+    `unprotected`: interfaces that policy does not reach; `uninstalled`: a set that is not among the policy files yet;
+    `unserved`: why nobody answers commands.
     """
 
     ready: bool
@@ -29,6 +30,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     clash: str = ""
     unprotected: tuple[str, ...] = ()
     uninstalled: str = ""
+    unserved: str = ""
 
 
 def reasons(facts: Facts) -> tuple[str, ...]:
@@ -40,7 +42,8 @@ def reasons(facts: Facts) -> tuple[str, ...]:
         found.append(f"{counted(facts.rejected)}: {summary(facts.rejected)}")
     found += [f"worker {worker} does not judge by the newest revision yet" for worker in facts.late]
     found += [f"worker {worker} does not answer: the packets of its queues wait" for worker in facts.silent]
-    found += [trouble for trouble in (facts.unsteered, facts.clash, *facts.unprotected, facts.uninstalled) if trouble]
+    troubles = (facts.unsteered, facts.clash, *facts.unprotected, facts.uninstalled, facts.unserved)
+    found += [trouble for trouble in troubles if trouble]
     return tuple(found)
 
 

@@ -1,6 +1,7 @@
 """What workers and the kernel say of connections, told in the order in which it happened.
 
-Law: what was judged is told before its end; an end that came before a judgement, before that. No packet waits for this.
+Law: what was judged is told before its end; an end that came before a judgement, before that. So who looks at one of
+these looks at all of them. No packet waits for this.
 """
 
 import asyncio
@@ -47,15 +48,8 @@ class Hearing:
 
     def begin(self, loop: asyncio.AbstractEventLoop, guarded: Guarded) -> None:
         """Hears whatever comes."""
-        gather(loop, self._connections.fileno(), guarded(self._ended), KERNEL_SECONDS)
-        if self._log_group is not None:
-            gather(loop, self._log_group.fileno(), guarded(self._logged), KERNEL_SECONDS)
-
-    def end(self) -> None:
-        """Tells what waits. Raises EOFError when the keeper is gone."""
-        self._logged()
-        while self._ended():
-            pass
+        logged = [] if self._log_group is None else [self._log_group.fileno()]
+        gather(loop, [self._connections.fileno(), *logged], guarded(self.look), KERNEL_SECONDS)
 
     def batch(self, batch: Batch) -> None:
         """A worker's records. The kernel told the ends of earlier connections before these were judged."""
@@ -63,25 +57,21 @@ class Hearing:
         self._reporter.batch(batch)
         self._memory.batch(batch)
 
-    def _ended(self) -> bool:
-        """What was judged may wait to be gathered. Says whether more waits."""
-        self._judged()
-        return self._read()
+    def look(self) -> bool:
+        """What the kernel let pass by itself, and what ended; says whether more waits. EOFError: the keeper is gone.
 
-    def _logged(self) -> bool:
-        """What the kernel let pass by itself; the ends of what was before it are here when it is told."""
-        if self._log_group is not None:
-            logged = self._log_group.read()
-            self._judged()
-            for _ in range(ENDS_AT_ONCE):
-                if not self._read(judging=True):
-                    break
-            self._reporter.begun(logged, self._log_group.lost)
-        return False
-
-    def _judged(self) -> None:
+        The ends of what was before it are here when a beginning is told.
+        """
+        logged = [] if self._log_group is None else self._log_group.read()
         for worker in range(len(self._workers.channels)):
             self._workers.take(worker)
+        for _ in range(ENDS_AT_ONCE if logged else 1):
+            more = self._read(judging=bool(logged))
+            if not more:
+                break
+        if self._log_group is not None:
+            self._reporter.begun(logged, self._log_group.lost)
+        return more
 
     def _read(self, *, judging: bool = False) -> bool:
         """Whether more waits."""

@@ -34,7 +34,8 @@ def give_way(pid: int) -> None:
     with suppress(OSError):  # it has ended meanwhile
         for thread in Path(f"/proc/{pid}/task").iterdir():
             if not _sliced(int(thread.name), nice):
-                os.setpriority(os.PRIO_PROCESS, int(thread.name), nice)
+                with suppress(OSError):  # this one has
+                    os.setpriority(os.PRIO_PROCESS, int(thread.name), nice)
 
 
 def _sliced(thread: int, nice: int) -> bool:

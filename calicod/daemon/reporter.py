@@ -16,7 +16,7 @@ import structlog
 from calicod.daemon.beginnings import Known
 from calicod.daemon.events import EventLog
 from calicod.daemon.settings import Settings
-from calicod.eventlog.sink import count_lines, lines_of
+from calicod.eventlog.sink import count_lines, fitting, lines_of
 from calicod.eventlog.table import sink, title
 from calicod.eventlog.writer import Writer
 from calicod.model.event import Event, EventsLost
@@ -56,12 +56,11 @@ class Follower:
 
     def put(self, pieces: Sequence[bytes]) -> None:
         """To be read; lines that find no room are lost, and told after those that did."""
-        size = sum(map(len, pieces))
-        if self._lost or self._bytes + size > self._room:
-            self._lost += count_lines(pieces)
-        else:
-            self._waiting += pieces
-            self._bytes += size
+        room = 0 if self._lost else self._room - self._bytes
+        taken, left = fitting(pieces, room)
+        self._waiting += taken
+        self._bytes += sum(map(len, taken))
+        self._lost += count_lines(left)
         self._changed.set()
 
     def end(self) -> None:
@@ -181,7 +180,7 @@ class Reporter:
         now = self._clock()
         self._write(self._log.connections(began, now))
         self._ends.extend(ends)
-        self._write(self._ended(now if self._quiet(now) and not judging else self._judged_ns))
+        self._write(self._ended(self._judged_ns if judging else self._due(now)))
 
     def emit(self, event: Event) -> None:
         """Any other event; time and node are filled in."""
@@ -198,8 +197,7 @@ class Reporter:
     def tick(self) -> None:
         """Once a second: summaries that are due, and what was lost."""
         now = self._clock()
-        if self._quiet(now):
-            self._write(self._ended(now))
+        self._write(self._ended(self._due(now)))
         self._write(self._log.tick(now))
         for number, writer in enumerate(self._writers):
             if abs(now - self._told_ns[number]) >= TELL_NS:
@@ -232,16 +230,15 @@ class Reporter:
         for follower in tuple(self._followers):
             follower.end()
 
-    def _quiet(self, now_ns: int) -> bool:
-        """No decision is on its way that an end would overtake, or too many ends wait for it."""
-        return abs(now_ns - self._batch_ns) >= QUIET_NS or len(self._ends) > ENDS_LIMIT
+    def _due(self, now_ns: int) -> int | None:
+        """The moment up to which no decision is on its way that an end would overtake; None: too many ends wait."""
+        if len(self._ends) > ENDS_LIMIT:
+            return None
+        return now_ns if abs(now_ns - self._batch_ns) >= QUIET_NS else self._judged_ns
 
     def _ended(self, until_ns: int | None) -> list[bytes]:
         """The ends of connections up to a moment; None: all."""
-        due = []
-        while self._ends and (until_ns is None or self._ends[0].stop_ns <= until_ns):
-            due.append(self._ends.popleft())
-        return self._log.ended(due, self._clock())
+        return self._log.ended(self._ends, self._clock(), until_ns)
 
     def _write(self, pieces: Sequence[bytes]) -> None:
         if not pieces:

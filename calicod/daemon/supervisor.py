@@ -139,6 +139,7 @@ class Supervisor:
         self._idle = asyncio.Event()
         self._idle.set()
         self._judging = asyncio.Event()
+        self.unserved = ""
         self._control: Control | None = None
         self._counted: Mapping[FlowKind, int] | None = None
         self._replaced = False
@@ -192,17 +193,19 @@ class Supervisor:
         try:
             if self.memory.allows and not self.orphaned:
                 await self.enforcer.ask_again()
-                await asyncio.sleep(LAST_LOGGED_SECONDS)
         except CalicodError as failure:
             log.error("memory.failed", error=str(failure))  # noqa: TRY400  the place in our code is of no use
-        with suppress(EOFError):
-            self.hearing.end()
         if (judged_by := self.enforcer.judged_by) is not None and not self.orphaned:
             try:
                 done = await asyncio.to_thread(judge_once_more, *judged_by)
                 log.info("flows.rejudged", flows=done.flows, renewed=done.renewed)
             except (CalicodError, OSError) as failure:
                 log.error("flows.unjudged", error=str(failure))  # noqa: TRY400  the place in our code is of no use
+        if not self.orphaned:
+            await asyncio.sleep(LAST_LOGGED_SECONDS)
+        with suppress(EOFError):
+            while self.hearing.look():
+                pass
         return results
 
     async def reload(self) -> Reloaded:
@@ -212,14 +215,25 @@ class Supervisor:
         return answer
 
     async def _serve(self, listener: socket.socket) -> None:
-        """Who asks waits until somebody judges, or it takes too long: aiohttp takes longer to import than that."""
+        """Who asks waits until somebody judges, or it takes too long: aiohttp takes longer to import than that.
+
+        An installation that is being replaced, or broken, ends no daemon that filters.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(SOURCES_SECONDS):
                 await self._judging.wait()
-        control = await asyncio.to_thread(import_module, "calicod.daemon.control")
-        self._control = control.Control(listener, self.answers.handlers())
-        await self._control.start()
-        await asyncio.Event().wait()
+        while True:
+            try:
+                control = await asyncio.to_thread(import_module, "calicod.daemon.control")
+                self._control = control.Control(listener, self.answers.handlers())
+                await self._control.start()
+                self.unserved = ""
+                await asyncio.Event().wait()
+            except Exception as failure:  # noqa: BLE001  whatever it is, packets are judged without it
+                self.unserved = f"the control socket cannot be served: {type(failure).__name__}: {failure}"
+                log.error("control.failed", error=self.unserved)  # noqa: TRY400  the place in our code is of no use
+                self.judge_health()
+            await asyncio.sleep(RETRY_SECONDS)
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         for number, action in (
@@ -230,7 +244,7 @@ class Supervisor:
         ):
             loop.add_signal_handler(number, action)
         for worker, channel in enumerate(self.workers.channels):
-            gather(loop, channel.fileno(), self._guarded(partial(self.workers.take, worker)))
+            gather(loop, [channel.fileno()], self._guarded(partial(self.workers.take, worker)))
         loop.add_reader(self.keeper.fileno(), self._guarded(self._keeper_spoke))
         self.hearing.begin(loop, self._guarded)
         loop.add_reader(self.links.fileno(), self._links_changed)
@@ -460,6 +474,7 @@ class Supervisor:
             clash=self.patrol.clash,
             unprotected=self.unprotected,
             uninstalled=self.trials.trouble,
+            unserved=self.unserved,
         )
         event = self.health.judge(facts)
         if event is not None:

@@ -6,6 +6,7 @@ in pieces: one with its newline, or `Several` that were made at once, which cost
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Protocol, Self
 
 import msgspec
@@ -52,6 +53,19 @@ def count_lines(pieces: Iterable[bytes]) -> int:
     3
     """
     return sum(piece.lines if type(piece) is Several else 1 for piece in pieces)
+
+
+def fitting(pieces: Sequence[bytes], room: int) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    """The first pieces, for which there is room for so many bytes, and the others.
+
+    >>> fitting([b"one", b"two", b"three"], 7)
+    ([b'one', b'two'], [b'three'])
+    """
+    if sum(map(len, pieces)) <= room:
+        return pieces, ()
+    ends = accumulate(map(len, pieces))
+    number = sum(1 for end in ends if end <= room)
+    return pieces[:number], pieces[number:]
 
 
 def lines_of(pieces: Iterable[bytes]) -> list[bytes]:

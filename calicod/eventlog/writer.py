@@ -8,11 +8,11 @@ import threading
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from calicod.eventlog.sink import Shortfall, Sink, count_lines
+from calicod.eventlog.sink import Shortfall, Sink, count_lines, fitting
 
 ROOM_BYTES = 16 << 20
 """Of lines that wait: some 20,000 events, half a second of a flood."""
-GATHER_SECONDS = 0.1
+GATHER_SECONDS = 0.02
 """How long lines are gathered after some were written, if there is room: waking the thread for each costs more than
 writing it, and holds up others."""
 FULL = 4
@@ -42,14 +42,16 @@ class Writer:
 
     def put(self, pieces: Sequence[bytes]) -> None:
         """To be written as soon as the sink can."""
-        size, count = sum(map(len, pieces)), count_lines(pieces)
         with self._changed:
-            if self._bytes + size > self._room:
-                self._lose(Shortfall(count, SLOW))
+            taken, left = fitting(pieces, self._room - self._bytes)
+            if left:
+                self._lose(Shortfall(count_lines(left), SLOW))
+            if not taken:
                 return
-            self._waiting.append((pieces, count))
+            count = count_lines(taken)
+            self._waiting.append((taken, count))
             self._put_lines += count
-            self._bytes += size
+            self._bytes += sum(map(len, taken))
             if not self._resting or self._due():
                 self._changed.notify()
 

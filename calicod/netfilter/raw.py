@@ -35,12 +35,8 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
 
 def matches(plan: Plan) -> dict[str, str]:
     """Chain -> the only packets that it does anything to: mostly those by interfaces of workloads."""
-    return {RAW: plan.cover[0].incoming().rstrip() if _only_spoofed(plan) else ""}
-
-
-def _only_spoofed(plan: Plan) -> bool:
-    """Whether the source is all that is asked here, and by one name of interfaces, which the jump can say."""
-    return len(plan.cover) == 1 and not (plan.untracked_in or plan.like or _clear(plan))
+    alone = len(plan.cover) == 1 and not (plan.untracked_in or plan.like or _clear(plan))
+    return {RAW: plan.cover[0].incoming().rstrip() if alone else ""}
 
 
 def _clear(plan: Plan) -> tuple[str, ...]:
@@ -57,8 +53,7 @@ def _spoofed(plan: Plan) -> list[str]:
     for workload in plan.steering.forwarding_workloads:
         granted = (net for net in workload.prefixes if net.family == plan.family)
         rules += [f"{_source(net)}-i {workload.name} -j RETURN" for net in granted]
-    spoofed = f"-m rpfilter --invert -j {DROP_SPOOFED}"
-    return [*rules, *(spoofed if _only_spoofed(plan) else f"{pattern.incoming()}{spoofed}" for pattern in plan.cover)]
+    return rules + [f"{pattern.incoming()}-m rpfilter --invert -j {DROP_SPOOFED}" for pattern in plan.cover]
 
 
 def _ask(plan: Plan, exempted: Iterable[str]) -> tuple[str, ...]:

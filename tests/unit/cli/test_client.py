@@ -1,6 +1,8 @@
 import os
 import socket
 import threading
+import time
+from concurrent import futures
 from pathlib import Path
 
 import click
@@ -154,3 +156,31 @@ def test_a_daemon_that_dies_before_it_answers_is_told(path):
         thread.start()
         assert "it stopped answering" in str(failure(path))
         thread.join()
+
+
+def test_who_finds_too_many_waiting_before_him_tries_again(path):
+    with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as other:
+        full.bind(str(path))
+        full.listen(0)
+        other.connect(str(path))
+
+        def answer() -> None:
+            time.sleep(0.1)
+            for _ in range(2):
+                with full.accept()[0] as client:
+                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+        with futures.ThreadPoolExecutor(1) as thread:
+            answered = thread.submit(answer)
+            assert asked(str(path), "/status", dict[str, int]) == {}
+            answered.result()
+
+
+def test_who_finds_too_many_waiting_all_the_time_is_told(path, monkeypatch):
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.1)
+    with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as other:
+        full.bind(str(path))
+        full.listen(0)
+        other.connect(str(path))
+
+        assert "unavailable" in str(failure(path))

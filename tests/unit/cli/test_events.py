@@ -1,4 +1,5 @@
 import json
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def told() -> list[bytes]:
     rejected = PolicyRejected(code="P107", kind="NetworkPolicy", namespace="production", name="web", **fields)
     return [
         *log.records(Batch(0, 1, (packet(allow()), refused))),
-        *log.ended([ended(flow(0, 5))], T0),
+        *log.ended(deque([ended(flow(0, 5))]), T0),
         encode(KernelDropped(reason="invalid", count=3)),
         encode(rejected),
     ]

@@ -111,7 +111,7 @@ class Teller:
         return values(self.log.connections(flows, T0 + int(at * SECOND)))
 
     def ended(self, *flows: Flow, at: float = 0.0) -> list[Event]:
-        return values(self.log.ended(map(ended, flows), T0 + int(at * SECOND)))
+        return values(self.log.ended(deque(map(ended, flows)), T0 + int(at * SECOND)))
 
     def logged(self, *packets: Run, at: float = 0.0, ends: Iterable[Flow] = ()) -> list[Event]:
         """The kernel let them pass by itself; `ends`: what conntrack has told meanwhile."""

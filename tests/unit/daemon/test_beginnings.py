@@ -62,9 +62,9 @@ def test_the_line_is_what_a_worker_would_have_made_of_the_packet():
 def test_what_a_failsafe_let_pass_is_told_as_by_conntracks_event(dst, src, hook, reporter):
     original = FlowTuple(TCP, packed(src), packed(dst), 40001, 6379)
     reply = FlowTuple(TCP, packed(dst), packed(src), 6379, 40001)
-    by_conntrack = Teller().began(flow(original=original, reply=reply, mark=FAILSAFE))
+    by_conntrack = Teller().began(flow(original=original, reply=reply, mark=FAILSAFE), at=0.1)
 
-    (told,) = Teller().logged(syn(failsafe=True, src=src, dst=dst, hook=Hook.INPUT))
+    (told,) = Teller().logged(syn(failsafe=True, src=src, dst=dst, hook=Hook.INPUT), at=0.1)
 
     assert [told] == by_conntrack
     assert (told.reason, told.hook, told.reporter, told.policy) == (Reason.FAILSAFE, hook, reporter, None)
@@ -143,7 +143,7 @@ def test_the_same_ports_later_are_a_new_connection_for_the_kernel_too():
 
 def test_the_end_of_an_earlier_connection_of_the_same_ends_is_told_before():
     teller = knowing(packet(allow()))
-    (first,) = teller.logged(syn())
+    (first,) = teller.logged(syn(), at=0.1)
 
     told = teller.logged(syn(), at=0.5, ends=[flow(0.0, 0.2)])
 
@@ -249,3 +249,43 @@ def test_many_of_several_kinds_are_told_once_each_in_whole_lines():
 
 def knowing_both() -> Teller:
     return knowing(packet(allow()), packet(allow(rule("other")), dport=81))
+
+
+def test_an_end_whose_beginning_may_still_be_on_its_way_waits_for_it_and_no_longer():
+    teller = knowing(packet(allow()))
+    ends = deque(map(ended, (flow(0.9, 0.97), flow(0.9, 0.98, mark=0), flow(0.5, 0.94, mark=0))))
+    ends = deque(sorted(ends, key=lambda end: end.stop_ns))
+
+    assert lines_of(teller.log.begun([syn(sport=7)], ends, T0 + SECOND - 1)) != []
+    assert [end.stop_ns - T0 for end in ends] == [97 * SECOND // 100, 98 * SECOND // 100]
+    assert names(values(teller.log.ended(ends, T0 + SECOND, T0 + SECOND))) == []
+    assert names(teller.logged(syn(), at=1.005)) == ["connection.allowed"]
+    (closed,) = values(teller.log.ended(ends, T0 + SECOND + 1, T0 + SECOND))
+    assert (closed.src_port, closed.policy) == (40001, rule())
+    assert len(ends) == 1
+    assert teller.log.ended(ends, T0 + 2 * SECOND, T0 + 2 * SECOND) == []  # it was not ours
+    assert not ends
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "earlier"),
+    [
+        (1.95, 2.05, 6),  # the kernel held them back for 10 ms: they began between 1.94 and 2.04
+        (1.98, 2.005, 10),
+        (2.02, 2.12, 0),
+        (1.0, 2.005, 10),  # after a pause the first look is at once
+        (1.0, 2.05, 0),
+        (3.0, 2.5, 0),  # the clock was set back
+    ],
+)
+def test_what_began_before_this_second_is_named_by_the_second_before(before, now, earlier):
+    teller = knowing(packet(allow()))
+    teller.logged(at=before)
+
+    told = teller.logged(*(syn(sport=n) for n in range(10)), at=now)
+
+    assert [event.time < f"2026-09-21T14:13:{20 + int(now)}" for event in told] == [n < earlier for n in range(10)]
+    assert [told[n].flow_id for n in (0, 9)] == [
+        teller.log._names.name((packed(CLIENT), packed(SERVER), n, 6379, TCP), int(T0 // SECOND + now) - (n < earlier))
+        for n in (0, 9)
+    ]

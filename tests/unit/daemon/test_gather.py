@@ -24,7 +24,7 @@ def looks(
 
         readable = os.eventfd(1)
         try:
-            gather(loop, readable, take, seconds)
+            gather(loop, [readable], take, seconds)
             await asyncio.sleep(2.5 * GATHER_SECONDS)
         finally:
             loop.remove_reader(readable)
@@ -60,3 +60,25 @@ def test_a_failure_does_not_end_the_reading():
 
     assert len(times) >= 2
     assert all(isinstance(failure, ValueError) for failure in failures)
+
+
+def test_a_look_for_one_of_several_rests_all_of_them():
+    times: list[float] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        readable, other = os.eventfd(0), os.eventfd(1)
+        try:
+            gather(loop, [readable, other], lambda: bool(times.append(loop.time())))
+            await asyncio.sleep(0.2 * GATHER_SECONDS)
+            os.eventfd_write(readable, 1)
+            await asyncio.sleep(1.5 * GATHER_SECONDS)
+        finally:
+            for descriptor in (readable, other):
+                loop.remove_reader(descriptor)
+                os.close(descriptor)
+
+    asyncio.run(run())
+
+    assert len(times) >= 2
+    assert all(later - earlier >= GATHER_SECONDS * 0.9 for earlier, later in pairwise(times))

@@ -94,3 +94,9 @@ def test_a_set_that_is_not_among_the_policy_files_yet_is_a_reason():
     stuck = Facts(ready=True, failure="", rejected=(), late=(), uninstalled="the applied set cannot be written")
 
     assert reasons(stuck) == ("the applied set cannot be written",)
+
+
+def test_a_control_socket_that_is_not_served_is_a_reason():
+    unserved = Facts(ready=True, failure="", rejected=(), late=(), unserved="the control socket cannot be served: x")
+
+    assert reasons(unserved) == ("the control socket cannot be served: x",)

@@ -11,6 +11,7 @@ from calicod.daemon.beginnings import Known
 from calicod.daemon.reporter import Follower, Reporter
 from calicod.daemon.settings import Settings
 from calicod.eventlog.file import FileSettings
+from calicod.eventlog.sink import Several
 from calicod.model.event import DaemonRecovered, DaemonStarted, EventsLost, decode
 from calicod.model.record import Batch
 from calicod.netfilter.endings import ended
@@ -355,3 +356,12 @@ def test_a_follower_that_went_away_is_forgotten(reporter):
         return len(reporter._followers)
 
     assert asyncio.run(follow()) == 0
+
+
+def test_of_what_comes_at_once_a_follower_gets_what_there_is_room_for():
+    async def follow() -> bytes:
+        follower = Follower(lambda count: b"lost %d\n" % count, room=8)
+        follower.put([b"one\n", Several(b"two\n" * 2, 2), b"4\n"])
+        return await anext(follower)
+
+    assert asyncio.run(follow()) == b"one\nlost 3\n"

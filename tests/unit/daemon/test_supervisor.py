@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -462,3 +463,18 @@ def test_the_end_is_told_and_the_rules_stay(plane):
 
     assert [event["reason"] for event in plane.events("daemon.stopped")] == ["asked to stop"]
     assert plane.installer.steering is not None
+
+
+def test_a_control_socket_that_cannot_be_served_ends_no_daemon_and_is_tried_again(plane, monkeypatch):
+    monkeypatch.setitem(sys.modules, "calicod.daemon.control", None)  # as if it could not be imported
+    path = plane.settings.run_directory / SOCKET_NAME
+
+    async def serve() -> bytes:
+        async with plane.running():
+            await plane.until(lambda: plane.events("daemon.degraded"))
+            assert "the control socket cannot be served: ModuleNotFoundError" in str(plane.status().reasons)
+            monkeypatch.undo()
+            await plane.healthy()
+            return await asyncio.to_thread(request, str(path), "/status")
+
+    assert json.loads(asyncio.run(serve()))["healthy"] is True

@@ -78,14 +78,3 @@ def test_where_only_workloads_are_looked_at_nobody_else_pays_for_the_jump() -> N
     assert met(workload_prefixes=("cali", "tap")) == met(nics=(IN,)) == met(nics=(OUT,)) == ""
     assert met(nics=(Nic("eth0", 3, managed=True, prednat=True),)) == ""
     assert met(nics=(ETH0, Nic("cali0", 4, managed=True))) == ""
-
-
-def test_where_nothing_else_is_asked_the_jump_alone_names_the_interfaces() -> None:
-    alone = {"nics": (ETH0,), "loopback_untracked": False, "workload_prefixes": ("cali",)}
-    jumps = {jump.hook: jump.match for jump in part(full(**alone), "raw").jumps}
-
-    assert jumps["PREROUTING"] == "-i cali+"
-    assert rules("raw", **alone) == (
-        "-s 10.9.0.0/16 -i caliw3 -j RETURN",
-        "-m rpfilter --invert -j calicod-drop-spoofed",
-    )
