@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from calicod.daemon.beginnings import Known
 from calicod.daemon.closings import figures
 from calicod.daemon.directory import Directory
+from calicod.daemon.events import HELD_NS
 from calicod.daemon.lines import OPEN_END, Lines, Moment
 from calicod.daemon.templates import Route, build
 from calicod.model.decision import Decision, EndpointReference, Pending, PolicyReference
@@ -220,7 +221,9 @@ def test_what_the_kernel_let_pass_is_told_in_the_very_bytes_of_what_a_worker_jud
 ):
     decision = msgspec.structs.replace(decision, verdict=Verdict.ACCEPT, logged=())
     path = {"hook": hook, "in_interface": "eth0", "out_interface": "caliw1"}
-    first = msgspec.structs.replace(packet(decision), **path, **ends, time_ns=SECOND + moment["time_ns"])
+    time_ns = SECOND + moment["time_ns"]
+    time_ns += HELD_NS if time_ns % SECOND < HELD_NS else 0  # else it would have begun in the second before
+    first = msgspec.structs.replace(packet(decision), **path, **ends, time_ns=time_ns)
     judged, begun = Teller(*owners).log, Teller(*owners).log
     begun.know([Known(msgspec.structs.replace(first, sport=1, time_ns=0), revision)])
 
