@@ -46,7 +46,7 @@ class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float | None) -> None:
         super().__init__("calicod")
         self._path = path
-        self._timeout = timeout
+        self.patience = timeout
 
     def connect(self) -> None:
         """Connects; an answer may take longer than that."""
@@ -61,7 +61,7 @@ class UnixConnection(http.client.HTTPConnection):
                 if time.monotonic() >= deadline:
                     raise
                 time.sleep(RETRY_SECONDS)
-        self.sock.settimeout(self._timeout)
+        self.sock.settimeout(self.patience)
         _, user, _ = PEER.unpack(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
         if user not in (0, os.geteuid()):
             hint = "somebody put a socket of his own there: look who may write to that directory"
@@ -80,16 +80,25 @@ def socket_option(command: Callable[Parameters, None]) -> Callable[Parameters, N
     )(command)
 
 
-def request(path: str, target: str, method: str = "GET", body: bytes | None = None) -> bytes:
+def request(
+    path: str, target: str, method: str = "GET", body: bytes | None = None, patience: float | None = None
+) -> bytes:
     """The answer to one request. Raises Unreachable; CalicodError when it is not for this user."""
-    with closing(UnixConnection(path, TIMEOUT_SECONDS)) as connection:
+    with closing(UnixConnection(path, TIMEOUT_SECONDS if patience is None else patience)) as connection:
         return ask(connection, path, target, method, body).read()
 
 
-def asked(path: str, target: str, kind: type[Answer], method: str = "GET", body: bytes | None = None) -> Answer:
+def asked(
+    path: str,
+    target: str,
+    kind: type[Answer],
+    method: str = "GET",
+    body: bytes | None = None,
+    patience: float | None = None,
+) -> Answer:
     """The answer to one request, as a value. Raises as `request`."""
     try:
-        return msgspec.json.decode(request(path, target, method, body), type=kind)
+        return msgspec.json.decode(request(path, target, method, body, patience), type=kind)
     except msgspec.MsgspecError as error:
         why = f"its answer is of another version than this command: {error}"
         raise Unreachable(path, why, hint="restart it after an upgrade: `systemctl restart calicod`") from error
@@ -122,7 +131,7 @@ def ask(
         hint = "run this as root, or join the group `calicod`"
         raise Unreachable(path, f"not permitted for {os.geteuid()}", hint=hint) from error
     except TimeoutError as error:
-        raise Unreachable(path, f"no answer within {TIMEOUT_SECONDS:.0f} s") from error
+        raise Unreachable(path, f"no answer within {connection.patience:.0f} s") from error
     except (OSError, http.client.HTTPException) as error:
         refused = isinstance(error, ConnectionRefusedError) and Path(path).is_socket()
         why = "nobody listens" if refused else f"it stopped answering: {error}"

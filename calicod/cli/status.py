@@ -10,6 +10,8 @@ from calicod.daemon.state import Status, TrialState, WorkerState
 from calicod.eventlog.readable import printable
 
 POLL_SECONDS = 0.1
+LEAST_SECONDS = 1.0
+"""How long one answer is waited for, however soon the waiting ends."""
 
 
 @click.command("status")
@@ -28,7 +30,8 @@ def command(*, wait: float | None, as_json: bool, socket: str) -> None:
     deadline = time.monotonic() + (wait or 0)
     while True:
         try:
-            status = asked(socket, "/status", Status)
+            patience = None if wait is None else max(LEAST_SECONDS, deadline - time.monotonic())
+            status = asked(socket, "/status", Status, patience=patience)
         except Unreachable as error:
             if time.monotonic() >= deadline:
                 click.echo(str(error), err=True)

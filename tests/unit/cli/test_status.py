@@ -1,4 +1,5 @@
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from calicod.cli import status as module
 from calicod.cli.status import command
 from calicod.daemon.state import Status, TrialState
 from tests.unit.cli.serving import serving
@@ -102,6 +104,15 @@ def test_waiting_ends_with_the_time_given(path):
         assert asked(path, "--wait", "0.2").exit_code == 1
     path.unlink()
     assert asked(path, "--wait", "0.2").exit_code == 3
+
+
+def test_waiting_ends_with_the_time_given_though_nobody_answers(path, monkeypatch):
+    monkeypatch.setattr(module, "LEAST_SECONDS", 0.1)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+
+        assert asked(path, "--wait", "0.2").exit_code == 3
 
 
 def test_the_help_shows_an_example():
