@@ -199,11 +199,13 @@ def test_a_worker_that_dies_at_once_over_and_over_is_held_back(node, tmp_path):
     def stillborn(seat: Seat) -> None:
         os._exit(1)
 
+    began = time.monotonic()
     with kept(NODE, tmp_path, stillborn) as keeper:
         keeper.hear(WorkerDied, BURST)
         time.sleep(1.0)
 
-        assert BURST + 2 <= len(keeper.hear(WorkerDied)) <= BURST + 8
+        died, took = len(keeper.hear(WorkerDied)), time.monotonic() - began
+        assert BURST + 2 <= died <= BURST * (1 + took)  # a busy machine may take its time
 
 
 # A worker that is there and does not work
