@@ -131,7 +131,7 @@ def ask(
         hint = "run this as root, or join the group `calicod`"
         raise Unreachable(path, f"not permitted for {os.geteuid()}", hint=hint) from error
     except TimeoutError as error:
-        raise Unreachable(path, f"no answer within {connection.patience:.0f} s") from error
+        raise Unreachable(path, f"no answer within {connection.patience or CONNECT_SECONDS:.0f} s") from error
     except (OSError, http.client.HTTPException) as error:
         refused = isinstance(error, ConnectionRefusedError) and Path(path).is_socket()
         why = "nobody listens" if refused else f"it stopped answering: {error}"

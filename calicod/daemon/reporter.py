@@ -57,9 +57,9 @@ class Follower:
     def put(self, pieces: Sequence[bytes]) -> None:
         """To be read; lines that find no room are lost, and told after those that did."""
         room = 0 if self._lost else self._room - self._bytes
-        taken, left = fitting(pieces, room)
+        taken, size, left = fitting(pieces, room)
         self._waiting += taken
-        self._bytes += sum(map(len, taken))
+        self._bytes += size
         self._lost += count_lines(left)
         self._changed.set()
 

@@ -55,17 +55,18 @@ def count_lines(pieces: Iterable[bytes]) -> int:
     return sum(piece.lines if type(piece) is Several else 1 for piece in pieces)
 
 
-def fitting(pieces: Sequence[bytes], room: int) -> tuple[Sequence[bytes], Sequence[bytes]]:
-    """The first pieces, for which there is room for so many bytes, and the others.
+def fitting(pieces: Sequence[bytes], room: int) -> tuple[Sequence[bytes], int, Sequence[bytes]]:
+    """The first pieces, for which there is room for so many bytes, their bytes, and the other pieces.
 
     >>> fitting([b"one", b"two", b"three"], 7)
-    ([b'one', b'two'], [b'three'])
+    ([b'one', b'two'], 6, [b'three'])
     """
-    if sum(map(len, pieces)) <= room:
-        return pieces, ()
-    ends = accumulate(map(len, pieces))
-    number = sum(1 for end in ends if end <= room)
-    return pieces[:number], pieces[number:]
+    size = sum(map(len, pieces))
+    if size <= room:
+        return pieces, size, ()
+    sizes = [size for size in accumulate(map(len, pieces), initial=0) if size <= max(0, room)]
+    number = len(sizes) - 1
+    return pieces[:number], sizes[-1], pieces[number:]
 
 
 def lines_of(pieces: Iterable[bytes]) -> list[bytes]:

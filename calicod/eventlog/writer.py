@@ -43,7 +43,7 @@ class Writer:
     def put(self, pieces: Sequence[bytes]) -> None:
         """To be written as soon as the sink can."""
         with self._changed:
-            taken, left = fitting(pieces, self._room - self._bytes)
+            taken, size, left = fitting(pieces, self._room - self._bytes)
             if left:
                 self._lose(Shortfall(count_lines(left), SLOW))
             if not taken:
@@ -51,7 +51,7 @@ class Writer:
             count = count_lines(taken)
             self._waiting.append((taken, count))
             self._put_lines += count
-            self._bytes += sum(map(len, taken))
+            self._bytes += size
             if not self._resting or self._due():
                 self._changed.notify()
 

@@ -42,9 +42,12 @@ def ended_by(number):
 
 @pytest.fixture
 def handlers():
-    """What signals do, put back in the end."""
+    """What signals do unless whoever started the tests wants it otherwise (`nohup`), which is put back in the end."""
     before = {number: signal.getsignal(number) for number in ENDING}
-    yield before
+    usual = dict.fromkeys(ENDING, signal.SIG_DFL) | {signal.SIGINT: signal.default_int_handler}
+    for number, handler in usual.items():
+        signal.signal(number, handler)
+    yield usual
     for number, handler in before.items():
         signal.signal(number, handler)
 
