@@ -3,8 +3,10 @@
 Law: every command names the namespace that it works in; nothing here can touch the one that the demo was started in.
 """
 
+import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from calicod.errors import CalicodError
@@ -13,14 +15,31 @@ NAMESPACES = Path("/run/netns")
 IPV6 = Path("/proc/sys/net/ipv6")
 IPV6_SCOPES = ("all", "default")
 TIMEOUT = 30.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask to end."""
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Those signals wait, in this process, which has no other thread, and in programs that are begun meanwhile.
+
+    A program whose caller is torn away goes on by itself: what it makes then would be there after everything was
+    tidied up.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run(*command: str, text: str = "") -> str:
-    """Runs a program; returns what it printed. Raises CalicodError."""
+    """Runs a program to its end; returns what it printed. Raises CalicodError."""
     try:
-        done = subprocess.run(  # noqa: S603  constants and names of our own
-            command, input=text, capture_output=True, text=True, timeout=TIMEOUT, check=False
-        )
+        with undisturbed():
+            done = subprocess.run(  # noqa: S603  constants and names of our own
+                command, input=text, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise failure(f"{command[0]}: {error}") from error
     if done.returncode:

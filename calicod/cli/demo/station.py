@@ -252,7 +252,7 @@ class Station:
     # The only place that waits
 
     def run(self) -> None:
-        """Until stdin ends."""
+        """Until stdin ends, or nobody hears what it answers."""
         stdin = sys.stdin.fileno()
         self.selector.register(stdin, selectors.EVENT_READ, None)
         while True:
@@ -269,14 +269,19 @@ class Station:
         if not data:
             return False
         *requests, self.waiting = (self.waiting + data).split(b"\n")
+        told = b""
         for request in requests:
             words = json.loads(request)
             try:
                 answer = REQUESTS[words.pop("do")](self, **words)
             except (OSError, KeyError) as error:
                 answer = {"error": f"{type(error).__name__}: {error}"}
-            sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+            told += json.dumps(answer).encode() + b"\n"
+        try:
+            while told:
+                told = told[os.write(sys.stdout.fileno(), told) :]
+        except BrokenPipeError:
+            return False
         return True
 
 

@@ -22,6 +22,7 @@ from calicod.cli.demo.cases import Case, examples, load_cases
 from calicod.cli.demo.daemon import Daemon
 from calicod.cli.demo.narrate import Narrator
 from calicod.cli.demo.report import report
+from calicod.cli.demo.space import ENDING
 from calicod.cli.demo.traffic import Traffic
 from calicod.cli.demo.trial import Result, Trial, files
 from calicod.cli.demo.world import NODE, World, known_families, pods_of
@@ -29,7 +30,6 @@ from calicod.datastore.files import read
 from calicod.errors import CalicodError
 
 PREFIX = "calicod-demo-"
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PACE_SECONDS = 1.5
 SAID = "diagnostic.txt"
 """What the daemon must say about an example with a mistake."""

@@ -166,9 +166,10 @@ def test_who_finds_too_many_waiting_before_him_tries_again(path):
 
         def answer() -> None:
             time.sleep(0.1)
-            for _ in range(2):
-                with full.accept()[0] as client:
-                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            full.accept()[0].close()
+            with full.accept()[0] as client:
+                assert client.recv(1000)
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
         with futures.ThreadPoolExecutor(1) as thread:
             answered = thread.submit(answer)

@@ -1,3 +1,8 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from calicod.cli.demo.space import add_namespace, batch, inside, namespaces, remove_namespace, run, settings
@@ -22,6 +27,32 @@ def test_a_program_that_fails_is_an_error_with_its_words_and_a_remedy():
         run("sh", "-c", "echo no >&2; exit 3")
 
     assert caught.value.exit_code == 4
+
+
+TORN = """
+import signal, sys
+from calicod.cli.demo.space import run
+
+def stop(number, frame):
+    print(open(sys.argv[1]).read())
+    sys.exit(7)
+
+signal.signal(int(sys.argv[2]), stop)
+run("sh", "-c", 'kill -"$2" "$PPID"; sleep 0.1; echo to the end >"$1"', "sh", *sys.argv[1:])
+print("not stopped")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_program_goes_on_to_its_end_before_anybody_hears_of_a_signal(number: int, tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", TORN, str(tmp_path / "made"), str(int(number))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr, done.returncode) == ("to the end\n\n", "", 7)
 
 
 def test_a_program_that_is_missing_is_an_error_of_the_same_kind():

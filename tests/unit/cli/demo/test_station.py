@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -123,6 +124,16 @@ def test_what_is_forgotten_is_closed_at_once_and_who_listens_goes_on(station):
 
 def test_it_ends_with_its_input():
     assert Process().end() == 0
+
+
+def test_it_ends_without_a_word_when_nobody_hears_it():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-I", "-S", str(STATION)]
+    done = subprocess.run(command, input=b'{"do":"tell"}\n', stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_it_needs_nothing_but_the_standard_library():

@@ -5,7 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from calicod.cli.demo.cases import examples
-from calicod.cli.demo.tour import ENDING, Stopped, chosen, command, ending_in_order
+from calicod.cli.demo.space import ENDING
+from calicod.cli.demo.tour import Stopped, chosen, command, ending_in_order
 from calicod.errors import CalicodError
 
 
