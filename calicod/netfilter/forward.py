@@ -24,7 +24,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
         plan.chain(f"{FORWARD}-reply", *plan.tests(Pattern.outgoing, plan.routed, QUEUE, QUEUE)),
         plan.verdict(FORWARD),
         plan.stamp(FORWARD, plan.stamps(Pattern.incoming, plan.routed)),
-        plan.tell(FORWARD),
+        kinds.tell(plan, FORWARD, plan.routed),
         plan.spared(FORWARD, (Pattern.incoming, plan.routed), (Pattern.outgoing, plan.routed)),
         plan.chain(f"{FORWARD}-back", *plan.stamps(Pattern.outgoing, plan.routed)),
     )

@@ -47,7 +47,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
         plan.chain(work, *exempt.workload_discovery(plan.family), *kinds.ask(plan, IN), f"-g {QUEUE}"),
         plan.verdict(IN),
         plan.stamp(IN, plan.stamps(Pattern.incoming, plan.local)),
-        plan.tell(IN),
+        kinds.tell(plan, IN, plan.local),
         plan.spared(IN, (Pattern.incoming, plan.local)),
         plan.chain(f"{IN}-back", *plan.stamps(Pattern.incoming, local)),
     )

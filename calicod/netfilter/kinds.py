@@ -4,12 +4,14 @@ Law: what was learned where packets come to this host speaks for no packet that 
 nor the other way round; nor for one that may be read in two ways, which comes to the queue by another way (`input`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
 from calicod.model.network import family_of, format_address
 from calicod.model.protocol import SCTP, TCP, UDP, UDPLITE
 from calicod.model.steering import FlowKind
+from calicod.netfilter.exempt import log
+from calicod.netfilter.pattern import Pattern
 from calicod.netfilter.plan import Plan
 from calicod.netfilter.table import PREFIX, Chain
 
@@ -38,6 +40,17 @@ def allowed(plan: Plan, hook: str, otherwise: str) -> Chain:
     """Flows that the kernel stamps by itself, one rule each; `otherwise`: the chain of all others."""
     rules = [f"{beginning(kind)} -g {hook}-tell" for kind in _kinds(plan, hook)]
     return plan.chain(chain_of(hook), *rules, f"-g {otherwise}")
+
+
+def tell(plan: Plan, hook: str, paths: Sequence[Pattern]) -> Chain:
+    """Logs and stamps them, as a worker's verdict would: what begins a connection is neither RELATED nor a reply.
+
+    Mostly all of them come by one path, whose stamp needs no test then. Each rule less is one connection in 200 more.
+    """
+    met = {next(path for path in paths if path.selects(kind.in_interface)) for kind in _kinds(plan, hook)}
+    stamps = [plan.set(path.id) for path in met] if len(met) == 1 else plan.stamps(Pattern.incoming, paths)
+    rules = (log(plan.steering), plan.clear_marks, *stamps) if met else ()
+    return plan.chain(f"{hook}-tell", *rules)
 
 
 def of_family(kinds: Iterable[FlowKind], family: int) -> tuple[FlowKind, ...]:

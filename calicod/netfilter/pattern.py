@@ -26,6 +26,16 @@ class Pattern(msgspec.Struct, frozen=True):
     local: int = LOCAL_ID
     forward: bool = False
 
+    def selects(self, name: str) -> bool:
+        """Whether the interface is one of these.
+
+        >>> Pattern("cali+", 2, workload=True).selects("caliw1"), Pattern("", 31, workload=False).selects("eth0")
+        (True, True)
+        """
+        if self.match.endswith("+"):
+            return name.startswith(self.match[:-1])
+        return self.match in {"", name}
+
     def incoming(self) -> str:
         """The match on the incoming interface, with a space behind."""
         return f"-i {self.match} " if self.match else ""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from calicod.model.marks import LOCAL_ID
 from calicod.model.steering import Nic, Steering
-from calicod.netfilter.exempt import MET_LATE, log
+from calicod.netfilter.exempt import MET_LATE
 from calicod.netfilter.pattern import (
     Pattern,
     host_patterns,
@@ -170,11 +170,6 @@ class Plan:
             f"-m conntrack --ctdir REPLY -g {hook}-back",
             *original,
         )
-
-    def tell(self, hook: str) -> Chain:
-        """Stamps as a worker's verdict would, and logs, what the kernel allows by itself."""
-        rules = (log(self.steering), f"-g {hook}-stamp") if self.remembers else ()
-        return self.chain(f"{hook}-tell", *rules)
 
     def spared(self, hook: str, *sides: tuple[Side, Iterable[Pattern]]) -> Chain:
         """What was allowed on the word of a preDNAT rule is stamped only while that word holds."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import product
 from random import Random
 
 import msgspec
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calicod.model.marks import MarkLayout
-from calicod.model.steering import Steering
+from calicod.model.steering import FlowKind, Steering
 from calicod.netfilter import stamped
 from calicod.netfilter.chains import tables
 from calicod.netfilter.table import PREFIX, words_of
@@ -160,3 +161,26 @@ def test_what_returns_at_once_would_have_returned_anyway(choice: Random, steerin
             ends = walk(whole, f"{PREFIX}{hook}", one), walk(without, f"{PREFIX}{hook}", other)
             assert ends[0] == ends[1], packet
             assert (one.mark, one.connection) == (other.mark, other.connection), packet
+
+
+def kind(name: str, outgoing: str, family: int) -> FlowKind:
+    ends = (bytes(4 if family == 4 else 16), b"\1" * (4 if family == 4 else 16))
+    return FlowKind(name, outgoing, 6, *ends, 80)
+
+
+@given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3), steerings(), FAMILIES)
+def test_what_the_kernel_allows_by_itself_is_stamped_as_a_verdict_would(
+    names: list[str], steering: Steering, family: int
+) -> None:
+    kinds = tuple(kind(name, outgoing, family) for name in names for outgoing in ("eth1", ""))
+    nics = tuple(msgspec.structs.replace(nic, prednat=False) for nic in steering.nics)
+    given = msgspec.structs.replace(steering, nics=nics, wildcard_prednat=False, allowed=kinds, log_group=7)
+    table = next(part for part in tables(given, family) if part.name == "filter")
+    chains = {chain.name: chain.rules for chain in table.chains}
+
+    for hook, name in product(("in", "fwd"), names):
+        one = Packet(name, "eth1", 0, 0, "NEW", "ORIGINAL", frozenset(), link_local=False, holds=False)
+        other = msgspec.structs.replace(one)
+        assert walk(chains, f"{PREFIX}{hook}-tell", one) == walk(chains, f"{PREFIX}{hook}-stamp", other) == "RETURN"
+        assert one == other
+        assert bool(chains[f"{PREFIX}{hook}-tell"]) == bool(chains[f"{PREFIX}{hook}-stamp"]) == bool(one.connection)

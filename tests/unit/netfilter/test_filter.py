@@ -77,8 +77,23 @@ def test_what_the_kernel_may_allow_by_itself_is_logged_and_stamped_as_a_verdict_
         assert chain(given, name, 6)[-2:] == (f"{new} -g calicod-in-allowed", "-g calicod-queue")
         assert "calicod-in-allowed" not in "".join(chain(given, name, 4))
     logged = "-j NFLOG --nflog-group 5200 --nflog-size 80 --nflog-threshold 40"
-    assert chain(given, "fwd-tell") == (logged, "-g calicod-fwd-stamp")
-    assert chain(given, "in-tell") == (logged, "-g calicod-in-stamp")
+    clear = chain(given, "fwd-stamp")[0]
+    for name, family, interface in (("fwd", 4, 3), ("in", 6, 4)):
+        stamp = given.marks.stamp(given.generation, interface) | given.marks.filter_stage
+        stamped = f"-j CONNMARK --set-xmark {stamp:#x}/{given.marks.connection_mask:#x}"
+        assert chain(given, f"{name}-tell", family) == (logged, clear, stamped)
+
+
+def test_what_the_kernel_allows_on_several_paths_is_stamped_for_its_own() -> None:
+    kinds = [
+        FlowKind(name, "cali1", 6, addr("192.0.2.1"), addr("10.65.0.2"), 80) for name in ("eth0", "cali2", "cali3")
+    ]
+    given = full(allowed=tuple(kinds), log_group=5200)
+    alone = full(allowed=tuple(kinds[1:]), log_group=5200)
+
+    assert chain(given, "fwd-tell")[2:] == tuple(rule for rule in chain(given, "fwd-stamp")[3:])
+    assert len(chain(alone, "fwd-tell")) == 3
+    assert chain(alone, "fwd-tell")[-1] in {rule.removeprefix("-i cali+ ") for rule in chain(alone, "fwd-stamp")}
 
 
 def test_the_kernel_asks_about_all_where_it_remembers_nothing() -> None:
