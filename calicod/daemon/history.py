@@ -21,6 +21,7 @@ class History:
         """As `meet`, with what `flows.pack` makes of second and template: the hot path."""
         self.meet_flows = self._flows.add_all
         """As `meet_flow` for many that are all new; False, and none is remembered: they are not."""
+        self._new = 0
         self._passages = Memory(passage_limit)
         self.templates = Templates(self._in_use)
 
@@ -35,7 +36,12 @@ class History:
 
     def meet(self, key: int, second: int, template: Template) -> int | None:
         """`begin` for a flow of which nothing is known; the start of one that is, or UNKNOWN."""
-        flow = self._flows.add(key, second << TEMPLATE_BITS | template.id)
+        new = second << TEMPLATE_BITS | template.id
+        if new == self._new:
+            new = self._new  # the same integer for all of them: 5 MB in a full memory
+        else:
+            self._new = new
+        flow = self._flows.add(key, new)
         return None if flow is None else flow >> TEMPLATE_BITS
 
     def before(self, key: int, template: Template) -> tuple[bool, Template | None]:

@@ -15,6 +15,7 @@ import structlog
 
 from calicod.daemon.beginnings import Known
 from calicod.daemon.events import EventLog
+from calicod.daemon.heap import give_back
 from calicod.daemon.settings import Settings
 from calicod.eventlog.sink import count_lines, fitting, lines_of
 from calicod.eventlog.table import sink, title
@@ -199,6 +200,8 @@ class Reporter:
         now = self._clock()
         self._write(self._ended(self._due(now)))
         self._write(self._log.tick(now))
+        if not any(writer.waits for writer in self._writers):
+            give_back()
         for number, writer in enumerate(self._writers):
             if abs(now - self._told_ns[number]) >= TELL_NS:
                 self._told_ns[number] = now

@@ -17,6 +17,8 @@ GATHER_SECONDS = 0.02
 writing it, and holds up others."""
 FULL = 4
 """A part of the room so large is written at once."""
+AT_ONCE_BYTES = 4 << 20
+"""From so much on the rest is left for the next turn: a sink holds what it writes twice."""
 SLOW = "the sink is too slow"
 
 
@@ -33,12 +35,17 @@ class Writer:
         lock = threading.RLock()
         self._changed, self._given = threading.Condition(lock), threading.Condition(lock)
         self._put_lines = self._given_lines = 0
-        self._waiting: deque[tuple[Sequence[bytes], int]] = deque()
+        self._waiting: deque[tuple[Sequence[bytes], int, int]] = deque()
         self._bytes = 0
         self._reopen = self._closing = self._resting = False
         self._untold: Counter[str] = Counter()
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
         self._thread.start()
+
+    @property
+    def waits(self) -> int:
+        """Bytes that the sink was not given yet."""
+        return self._bytes
 
     def put(self, pieces: Sequence[bytes]) -> None:
         """To be written as soon as the sink can."""
@@ -49,7 +56,7 @@ class Writer:
             if not taken:
                 return
             count = count_lines(taken)
-            self._waiting.append((taken, count))
+            self._waiting.append((taken, count, size))
             self._put_lines += count
             self._bytes += size
             if not self._resting or self._due():
@@ -82,7 +89,7 @@ class Writer:
             self._changed.notify()
         self._thread.join(patience)
         with self._changed:
-            if left := sum(count for _, count in self._waiting):
+            if left := sum(count for _, count, _ in self._waiting):
                 self._waiting.clear()
                 self._lose(Shortfall(left, SLOW))
 
@@ -91,19 +98,27 @@ class Writer:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._reopen or self._closing)
                 reopen, self._reopen = self._reopen, False
-                pieces = [piece for pieces, _ in self._waiting for piece in pieces]
-                count = sum(count for _, count in self._waiting)
-                self._waiting.clear()
+                pieces, count, size = self._take()
                 closing = self._closing
             if reopen:
                 self._sink.reopen()
             if pieces:
-                self._write(pieces, count)
+                self._write(pieces, count, size)
                 if not closing:
                     self._rest()
             elif closing:
                 self._sink.close()
                 return
+
+    def _take(self) -> tuple[list[bytes], int, int]:
+        """What waits, or its beginning: pieces, lines and bytes."""
+        pieces, count, size = list[bytes](), 0, 0
+        while self._waiting and size < AT_ONCE_BYTES:
+            more, lines, length = self._waiting.popleft()
+            pieces += more
+            count += lines
+            size += length
+        return pieces, count, size
 
     def _rest(self) -> None:
         """Whoever puts something meanwhile wakes nobody."""
@@ -116,13 +131,13 @@ class Writer:
         """Whether there is something that is not gathered any longer."""
         return self._closing or self._reopen or self._bytes * FULL > self._room
 
-    def _write(self, pieces: list[bytes], count: int) -> None:
+    def _write(self, pieces: list[bytes], count: int, size: int) -> None:
         try:
             shortfall = self._sink.write(pieces)
         except Exception as failure:  # noqa: BLE001  a fault of ours must not end the event log unseen
             shortfall = Shortfall(count, f"{type(failure).__name__}: {failure}")
         with self._changed:
-            self._bytes -= sum(map(len, pieces))
+            self._bytes -= size
             self._given_lines += count
             self._given.notify_all()
             lost = shortfall.count if shortfall else 0

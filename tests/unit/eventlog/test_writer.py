@@ -87,6 +87,27 @@ def test_lines_that_come_while_it_rests_are_gathered_unless_they_fill_a_part_of_
     assert sink.lines == [LINE] * 6
 
 
+def test_what_is_more_than_a_sink_takes_in_one_turn_is_given_in_several(monkeypatch):
+    monkeypatch.setattr(writing, "AT_ONCE_BYTES", 3 * len(LINE))
+    sink = Stuck()
+    writer = Writer("stuck", sink)
+    writer.put([LINE])
+    sink.entered.wait(PATIENCE)
+    lines = [b"%010d\n" % number for number in range(10)]
+    for line in lines:
+        writer.put([line])
+    assert writer.waits == 11 * len(LINE)
+
+    turns = list[int]()
+    monkeypatch.setattr(sink, "write", lambda some: turns.append(len(some)) or MemorySink.write(sink, some))
+    sink.go_on.set()
+    until(lambda: writer.written == 11)
+    writer.close(PATIENCE)
+
+    assert turns == [3, 3, 3, 1]
+    assert (sink.lines, writer.waits, writer.lost) == ([LINE, *lines], 0, 0)
+
+
 def test_neither_the_end_nor_a_new_name_waits_until_it_has_rested(monkeypatch):
     monkeypatch.setattr(writing, "GATHER_SECONDS", PATIENCE)
     sink = MemorySink()
