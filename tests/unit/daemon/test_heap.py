@@ -32,4 +32,4 @@ def test_where_the_c_library_cannot_the_reporter_goes_on_without(monkeypatch):
 
     heap.give_back()
 
-    assert resident() == before
+    assert abs(resident() - before) < MEGABYTE
