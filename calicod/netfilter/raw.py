@@ -15,6 +15,8 @@ from calicod.netfilter.table import PREFIX, Chain
 RAW = f"{PREFIX}raw"
 RAW_OUT = f"{PREFIX}raw-out"
 CAME, SENT = f"{RAW}-came", f"{RAW}-sent"
+SPOOFED = "-m rpfilter --invert"
+"""What comes by an interface that no route leads back to."""
 UNTRACK, TRACK = f"{PREFIX}untrack", f"{PREFIX}track"
 
 
@@ -34,9 +36,9 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
 
 
 def matches(plan: Plan) -> dict[str, str]:
-    """Chain -> the only packets that it does anything to: mostly those by interfaces of workloads."""
+    """Chain -> the only packets that it does anything to: mostly those that are spoofed, so that no other pays for it."""
     alone = len(plan.cover) == 1 and not (plan.untracked_in or plan.like or _clear(plan))
-    return {RAW: plan.cover[0].incoming().rstrip() if alone else ""}
+    return {RAW: f"{plan.cover[0].incoming()}{SPOOFED}" if alone else ""}
 
 
 def _clear(plan: Plan) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ def _spoofed(plan: Plan) -> list[str]:
     for workload in plan.steering.forwarding_workloads:
         granted = (net for net in workload.prefixes if net.family == plan.family)
         rules += [f"{_source(net)}-i {workload.name} -j RETURN" for net in granted]
-    return rules + [f"{pattern.incoming()}-m rpfilter --invert -j {DROP_SPOOFED}" for pattern in plan.cover]
+    return rules + [f"{pattern.incoming()}{SPOOFED} -j {DROP_SPOOFED}" for pattern in plan.cover]
 
 
 def _ask(plan: Plan, exempted: Iterable[str]) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def test_where_only_workloads_are_looked_at_nobody_else_pays_for_the_jump() -> N
         table = part(full(**(plain | changes)), "raw", 4)
         return next(jump.match for jump in table.jumps if jump.hook == "PREROUTING")
 
-    assert met() == "-i cali+"
+    assert met() == "-i cali+ -m rpfilter --invert"
     assert met(workload_prefixes=("cali", "tap")) == met(nics=(IN,)) == met(nics=(OUT,)) == ""
     assert met(nics=(Nic("eth0", 3, managed=True, prednat=True),)) == ""
     assert met(nics=(ETH0, Nic("cali0", 4, managed=True))) == ""
