@@ -4,13 +4,12 @@ Law: each is told once on its path, though its first packet may come twice. What
 such a connection costs a microsecond, or telling of it would cost more than making it.
 """
 
-from collections.abc import Callable, Iterable
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from calicod.daemon.closings import ALLOWED, Closings
-from calicod.daemon.flows import OCTETS, FlowNames, named, pack, unpack
+from calicod.daemon.flows import FlowNames, named, pack, unpack
 from calicod.daemon.history import History
 from calicod.daemon.lines import OPEN_END, Lines
 from calicod.daemon.templates import Template, TemplateKey, template_key, unknown
@@ -18,13 +17,10 @@ from calicod.eventlog.sink import Several
 from calicod.model.moment import NANOSECONDS
 from calicod.model.record import Record
 from calicod.netfilter.endings import Ended
-from calicod.netfilter.nflog import Run
+from calicod.netfilter.nflog import Alike, Run
 
 SAME_FLOW_SECONDS = 1
 """Packets of one new flow may be judged before the first one's stamp is on: within this they are one connection."""
-
-ABOUT = itemgetter(1, 2, 4)
-"""Of a packet that was logged all but number and source port."""
 
 Name = tuple[str, str, str]
 """Of a policy in the counters."""
@@ -67,11 +63,13 @@ class Kind(msgspec.Struct, gc=False):
     between: str
     count: int = 0
 
-    def text(self, ports: list[int]) -> str:
-        """The lines of new connections from these source ports; `flows.named`, without a call for each."""
-        middle, octets = f"{self.between}{self.prefix}", OCTETS
-        lines = [f"{port}{middle}{octets[port >> 8]}{octets[port & 255]}" for port in ports]
-        return f"{self.before}{f'{OPEN_END}{self.before}'.join(lines)}{OPEN_END}"
+    def lines(self, ports: Sequence[int]) -> Several:
+        """Of new connections from these source ports; `flows.named`, without a call for each."""
+        shown = (part.replace("%", "%%") for part in (self.before, f"{self.between}{self.prefix}"))
+        line = f"{'%d'.join(shown)}%04x{OPEN_END}".encode()
+        twice = [0] * (2 * len(ports))
+        twice[::2] = twice[1::2] = ports
+        return Several(line * len(ports) % tuple(twice), len(ports))
 
 
 class Beginnings:
@@ -99,7 +97,7 @@ class Beginnings:
         """What the kernel is about to allow by itself. What it allowed before may still be on its way here."""
         self._former, self._known = self._known, {known.ends: known for known in allowed}
 
-    def lines(self, runs: Iterable[Run], ended: dict[int, list[Ended]], now_ns: int) -> list[bytes]:
+    def lines(self, runs: Iterable[Run | Alike], ended: dict[int, list[Ended]], now_ns: int) -> list[bytes]:
         """Of first packets; pieces of one or more whole lines, in order.
 
         `ended`: of some of these connections the ends, by the hash of theirs. One that was followed by another of the
@@ -107,30 +105,27 @@ class Beginnings:
         """
         pieces, kinds = list[bytes](), dict[KindKey, Kind]()
         for run in runs:
-            text, count = self._new(run, kinds, now_ns) or self._run(run, kinds, ended, now_ns)
-            if count:
-                pieces.append(Several(text.encode(), count))
+            piece = self._alike(run, kinds, now_ns) if isinstance(run, Alike) else None
+            if piece is None:
+                piece = self._run(run.one_by_one() if isinstance(run, Alike) else run, kinds, ended, now_ns)
+            if piece:
+                pieces.append(piece)
         for kind in kinds.values():
             if kind.count and kind.template.hits is not None:
                 self._hit(kind.template.hits, 0, kind.count)
         return pieces
 
-    def _new(self, run: Run, kinds: dict[KindKey, Kind], now_ns: int) -> tuple[str, int] | None:
-        """As `_run`, of connections that are all new and of one kind; None, and nothing is done: they are not."""
-        hook, failsafe, protocol, packets = run
-        about = ABOUT(packets[0])
-        if ABOUT(packets[-1]) != about or len(set(map(ABOUT, packets))) > 1:
-            return None
-        src, dst, dport = about
-        ports = [packet[3] for packet in packets]
+    def _alike(self, run: Alike, kinds: dict[KindKey, Kind], now_ns: int) -> Several | None:
+        """As `_run`, of connections that are all new; None, and nothing is done: they are not."""
+        hook, failsafe, protocol, src, dst, dport, ports = run
         kind = self._kind((failsafe, src, dst, dport, protocol, id(hook)), kinds, now_ns)
         if not self._history.meet_flows([hash((src, dst, sport, dport, protocol)) for sport in ports], kind.flow):
             return None
         kind.count += len(ports)
-        return kind.text(ports), len(ports)
+        return kind.lines(ports)
 
-    def _run(self, run: Run, kinds: dict[KindKey, Kind], ended: dict[int, list[Ended]], now_ns: int) -> tuple[str, int]:
-        """Its lines, and how many; `kinds`: those that were met so far."""
+    def _run(self, run: Run, kinds: dict[KindKey, Kind], ended: dict[int, list[Ended]], now_ns: int) -> Several:
+        """Its lines; `kinds`: those that were met so far."""
         hook, failsafe, protocol, packets = run
         about = dict[tuple[bytes, bytes, int], Kind]()  # of this run: a shorter key
         text, meet = list[str](), self._history.meet_flow
@@ -154,7 +149,7 @@ class Beginnings:
                 name = self._names.name(ends, start) or ""
             kind.count += 1
             text.append(f"{kind.before}{sport}{kind.between}{name}{OPEN_END}")
-        return "".join(text), len(text)
+        return Several("".join(text).encode(), len(text))
 
     def _untold(self, identity: int, second: int, start: int, template: Template) -> int | None:
         """When it began, if it is to be told though its ends are known; None: it was told on this path."""

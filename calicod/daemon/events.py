@@ -30,7 +30,7 @@ from calicod.model.protocol import ICMP, ICMPV6
 from calicod.model.record import Batch, Record
 from calicod.netfilter.endings import Ended
 from calicod.netfilter.flow import Flow
-from calicod.netfilter.nflog import Run
+from calicod.netfilter.nflog import Alike, Run
 from calicod.ruleset.program import RuleSet
 
 DENIED, CUT, LOGGED = "connection.denied", "connection.cut", "rule.logged"
@@ -92,7 +92,7 @@ class EventLog:
         """What the kernel is about to allow by itself. What it allowed before may still be on its way here."""
         self._beginnings.know(allowed)
 
-    def begun(self, logged: Iterable[Run], ends: deque[Ended], now_ns: int) -> list[bytes]:
+    def begun(self, logged: Iterable[Run | Alike], ends: deque[Ended], now_ns: int) -> list[bytes]:
         """Connections that the kernel let pass by itself. Of `ends` those of earlier ones are told before."""
         hasty: dict[int, list[Ended]] = {}
         while ends and ends[0].stop_ns <= now_ns:
@@ -158,7 +158,7 @@ class EventLog:
         if line is not None:
             self._out.append(line)
 
-    def _moments(self, logged: list[Run], now_ns: int) -> list[tuple[list[Run], int]]:
+    def _moments(self, logged: list[Run | Alike], now_ns: int) -> list[tuple[list[Run | Alike], int]]:
         """When what was logged since the last look began: before this second, or now.
 
         The second is part of a connection's name, and conntrack, by which a successor names it, knows it exactly.

@@ -131,14 +131,14 @@ class Memory:
 
     def add_all(self, keys: list[int], value: int) -> bool:
         """Remembers keys of which none is known yet, nor comes twice; otherwise nothing, and False."""
-        young, new = self._young, set(keys)
+        young, new = self._young, dict.fromkeys(keys, value)
         if len(new) < len(keys) or not (young.keys().isdisjoint(new) and self._old.keys().isdisjoint(new)):
             return False
         if len(young) + len(new) > self._half:
             for key in keys:
                 self.put(key, value)
         else:
-            young.update(dict.fromkeys(keys, value))
+            young.update(new)
         return True
 
     def pop(self, key: int) -> int | None:

@@ -26,7 +26,7 @@ from calicod.model.moment import NANOSECONDS
 from calicod.model.record import Batch, Record
 from calicod.netfilter.endings import Ended
 from calicod.netfilter.flow import Flow
-from calicod.netfilter.nflog import Run
+from calicod.netfilter.nflog import Alike, Run
 from calicod.ruleset.program import RuleSet
 
 log = structlog.get_logger()
@@ -148,7 +148,7 @@ class Reporter:
         """What the kernel is about to allow by itself."""
         self._log.know(allowed)
 
-    def begun(self, logged: Sequence[Run], lost: int) -> None:
+    def begun(self, logged: Sequence[Run | Alike], lost: int) -> None:
         """What the kernel let pass by itself, when everything before it is here; `lost`: how many could not be told."""
         if missed := lost - self._unlogged:
             self._unlogged = lost

@@ -6,6 +6,9 @@ laid out like one before is read at once, to the same value as attribute by attr
 """
 
 import struct
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -50,10 +53,10 @@ NFGEN = struct.Struct(">BBH")
 U32 = struct.Struct(">I")
 U16 = struct.Struct(">H")
 MODE_FORM = struct.Struct(">IBx")
-U32_MASK = 0xFFFFFFFF
+U32_MASK, U16_MASK = 0xFFFFFFFF, 0xFFFF
 LEAST_BYTES = HEADER.size + NFGEN.size
-MAX_SHAPES, MAX_LENGTHS = 16, 64
-"""Learned: of messages of one length, and how many lengths."""
+MAX_SHAPES, MAX_LENGTHS, MAX_KINDS = 16, 64, 32
+"""Learned: of messages of one length, how many lengths, and kinds of one layout."""
 FIXED = b"\xff"
 
 
@@ -98,26 +101,89 @@ costs less."""
 Run = tuple[Hook, bool, int, list[Logged]]
 """Packets that were logged one after the other: hook, whether a failsafe let them pass (else a memory of policy),
 protocol."""
+ABOUT = itemgetter(1, 2, 4)
+"""Of a packet that was logged all but number and source port."""
+NUMBERS, PORTS = struct.Struct(f">{AT_ONCE}I"), struct.Struct(f">{AT_ONCE}H")
+
+
+class Alike(NamedTuple):
+    """A run of packets that differ in their source ports alone."""
+
+    hook: Hook
+    failsafe: bool
+    protocol: int
+    src: bytes
+    dst: bytes
+    dport: int
+    sports: Sequence[int]
+
+    def one_by_one(self) -> Run:
+        """The same as any run; the numbers, which nobody asks for any more, are 0."""
+        packets = [(0, self.src, self.dst, sport, self.dport) for sport in self.sports]
+        return self.hook, self.failsafe, self.protocol, packets
+
+
+class Kind:
+    """`AT_ONCE` messages of one layout with the same addresses and destination port, as those of `message`."""
+
+    def __init__(self, mask: bytes, content: struct.Struct, message: bytes) -> None:
+        address = FIXED * len(content.unpack(message)[1])
+        fixed = content.pack(0, address, address, 0, U16_MASK)
+        several = bytes(one | other for one, other in zip(mask, fixed, strict=True)) * AT_ONCE
+        self._mask = int.from_bytes(several)
+        self._value = int.from_bytes(message * AT_ONCE) & self._mask
+        self._number_at = content.pack(U32_MASK, b"", b"", 0, 0).index(FIXED)
+        self._sport_at = content.pack(0, b"", b"", U16_MASK, 0).index(FIXED)
+        self._stride = len(message)
+
+    def read(self, data: bytes, bits: int) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """Numbers and source ports, if all are of this kind. `bits`: the same as an integer."""
+        if bits & self._mask != self._value:
+            return None
+        seen = memoryview(data)
+        numbers = seen.cast("I")[self._number_at // 4 :: self._stride // 4].tobytes()
+        sports = seen.cast("H")[self._sport_at // 2 :: self._stride // 2].tobytes()
+        return NUMBERS.unpack(numbers), PORTS.unpack(sports)
 
 
 class Shape:
     """Messages whose bytes under `mask` are `value`; `content` reads number, addresses and ports. Headers included."""
 
     def __init__(self, mask: bytes, message: bytes, content: struct.Struct, hook: Hook, *, failsafe: bool) -> None:
-        self.content = content
-        self.hook = hook
-        self.failsafe = failsafe
+        self._content = content
+        self._hook = hook
+        self._failsafe = failsafe
         self._mask = mask
         self._value = (int.from_bytes(message) & int.from_bytes(mask)).to_bytes(len(mask))
         self._several: dict[int, tuple[int, int]] = {}
+        self._kinds: dict[tuple[bytes, bytes, int], Kind] = {}
 
-    def fits(self, data: bytes, count: int) -> bool:
-        """All of so many messages, and nothing else, are laid out so."""
-        several = self._several.get(count)
-        if several is None:
-            several = int.from_bytes(self._mask * count), int.from_bytes(self._value * count)
-            self._several[count] = several
-        return int.from_bytes(data) & several[0] == several[1]
+    def read(self, data: bytes, count: int) -> tuple[tuple[int, ...], Run | Alike] | None:
+        """Numbers and packets of so many messages; None: not all of them, or something else, are laid out so."""
+        bits = int.from_bytes(data)
+        about = src, dst, dport = ABOUT(self._content.unpack_from(data))
+        kind = self._kinds.get(about) if count == AT_ONCE else None
+        read = None if kind is None else kind.read(data, bits)
+        if read is not None:
+            return read[0], Alike(self._hook, self._failsafe, TCP, src, dst, dport, read[1])
+        mask, value = self._several.get(count) or self._times(count)
+        if bits & mask != value:
+            return None
+        packets: list[Logged] = list(self._content.iter_unpack(data))
+        numbers = tuple([packet[0] for packet in packets])
+        if ABOUT(packets[-1]) != about or len(set(map(ABOUT, packets))) > 1:
+            return numbers, (self._hook, self._failsafe, TCP, packets)
+        if count == AT_ONCE:
+            if len(self._kinds) >= MAX_KINDS:
+                self._kinds.clear()
+            self._kinds[about] = Kind(self._mask, self._content, data[: len(self._mask)])
+        return numbers, Alike(self._hook, self._failsafe, TCP, src, dst, dport, [packet[3] for packet in packets])
+
+    def _times(self, count: int) -> tuple[int, int]:
+        """Mask and value of so many messages."""
+        several = int.from_bytes(self._mask * count), int.from_bytes(self._value * count)
+        self._several[count] = several
+        return several
 
 
 class Reader:
@@ -137,7 +203,7 @@ class Reader:
         """Layouts."""
         return sum(map(len, self._shapes.values()))
 
-    def parse(self, data: bytes, found: list[Run]) -> None:
+    def parse(self, data: bytes, found: list[Run | Alike]) -> None:
         """Adds the packets of one datagram. Most hold packets of one rule only, whose messages are alike."""
         if len(data) < LEAST_BYTES:
             return
@@ -149,16 +215,16 @@ class Reader:
         elif len(data) > len(alike):  # the message that ends a series, or more
             self._one_by_one(data[len(alike) :], found)
 
-    def _at_once(self, data: bytes, stride: int, count: int, found: list[Run]) -> bool:
+    def _at_once(self, data: bytes, stride: int, count: int, found: list[Run | Alike]) -> bool:
         for shape in self._shapes.get(stride, ()):
-            if shape.fits(data, count):
-                packets: list[Logged] = list(shape.content.iter_unpack(data))
-                self._count([packet[0] for packet in packets])
-                found.append((shape.hook, shape.failsafe, TCP, packets))
+            read = shape.read(data, count)
+            if read is not None:
+                self._count(read[0])
+                found.append(read[1])
                 return True
         return False
 
-    def _one_by_one(self, data: bytes, found: list[Run]) -> None:
+    def _one_by_one(self, data: bytes, found: list[Run | Alike]) -> None:
         offset, end = 0, len(data)
         while offset + LEAST_BYTES <= end:
             length, kind = HEADER.unpack_from(data, offset)[:2]
@@ -170,22 +236,22 @@ class Reader:
                 self._slowly(message, length, found)
             offset += stride
 
-    def _count(self, numbers: list[int]) -> None:
+    def _count(self, numbers: tuple[int, ...]) -> None:
         """Of packets that came one after the other."""
         first, count = numbers[0], len(numbers)
-        if first != self._next or numbers != list(range(first, first + count)):
+        if first != self._next or numbers != tuple(range(first, first + count)):
             expected = [first if self._next is None else self._next, *(number + 1 for number in numbers)]
             self.lost += sum(number - due & U32_MASK for number, due in zip(numbers, expected, strict=False))
         self._next = numbers[-1] + 1 & U32_MASK
 
-    def _slowly(self, message: bytes, length: int, found: list[Run]) -> None:
+    def _slowly(self, message: bytes, length: int, found: list[Run | Alike]) -> None:
         """Attribute by attribute; learns the layout."""
         parts = attributes(message[LEAST_BYTES:length])
         packet, hook = decode(parts.get(PAYLOAD, b"")), HOOKS.get(parts.get(PACKET_HEADER, b"\0\0\0")[2:3])
         told, number = parts.get(SEQUENCE, b""), 0
         if len(told) == U32.size:
             (number,) = U32.unpack(told)
-            self._count([number])
+            self._count((number,))
         if not isinstance(packet, Packet) or hook is None or packet.protocol not in {TCP, UDP} or packet.fragment:
             self.lost += 1
             return
@@ -240,9 +306,9 @@ class LogGroup:
         """Gives the group back, unless another process holds it too."""
         self._netlink.close()
 
-    def read(self) -> list[Run]:
+    def read(self) -> list[Run | Alike]:
         """What has come."""
-        found: list[Run] = []
+        found: list[Run | Alike] = []
         while (data := self._netlink.receive(RECEIVE_BYTES)) is not None:
             self._reader.parse(data, found)
         return found

@@ -36,7 +36,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
 
 
 def matches(plan: Plan) -> dict[str, str]:
-    """Chain -> the only packets that it does anything to: mostly those that are spoofed, so that no other pays for it."""
+    """Chain -> the only packets that it does anything to: mostly those that are spoofed."""
     alone = len(plan.cover) == 1 and not (plan.untracked_in or plan.like or _clear(plan))
     return {RAW: f"{plan.cover[0].incoming()}{SPOOFED}" if alone else ""}
 

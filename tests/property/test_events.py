@@ -33,10 +33,13 @@ from calicod.model.record import Batch
 from calicod.model.verdict import Reason, Verdict
 from calicod.netfilter.endings import ended
 from calicod.netfilter.flow import Flow, FlowTuple
+from calicod.netfilter.nflog import Alike
 from calicod.ruleset.program import KnownNetwork
 from tests.unit.daemon.telling import SECOND, T0, Teller, deny, packet, rule
 
-WORDS = st.sampled_from(["", "a", "b", "web", "kns.default", "zwölf", 'x"}\n{"', "\\", "\x00\x1b", "\u2028", "\x7f"])
+WORDS = st.sampled_from(
+    ["", "a", "b", "web", "kns.default", "zwölf", "%d%", 'x"}\n{"', "\\", "\x00\x1b", "\u2028", "\x7f"]
+)
 TEXTS = WORDS | st.text(max_size=8)
 """All of Unicode but surrogates, which no decision can carry from a worker."""
 PARTS = st.integers(min_value=0, max_value=3)
@@ -224,14 +227,16 @@ def test_what_the_kernel_let_pass_is_told_in_the_very_bytes_of_what_a_worker_jud
     time_ns = SECOND + moment["time_ns"]
     time_ns += HELD_NS if time_ns % SECOND < HELD_NS else 0  # else it would have begun in the second before
     first = msgspec.structs.replace(packet(decision), **path, **ends, time_ns=time_ns)
-    judged, begun = Teller(*owners).log, Teller(*owners).log
-    begun.know([Known(msgspec.structs.replace(first, sport=1, time_ns=0), revision)])
-
     logged = (0, *(ends[name] for name in FOUR))
-    told = begun.begun([(hook, False, first.protocol, [logged])], deque(), first.time_ns)
+    alike = Alike(hook, False, first.protocol, first.src, first.dst, first.dport, [first.sport])
+    judged = Teller(*owners).log
+    expected = judged.records(Batch(0, revision, (first,)))
 
-    assert told == judged.records(Batch(0, revision, (first,)))
-    assert begun.hits() == judged.hits()
+    for run in ((hook, False, first.protocol, [logged]), alike):
+        begun = Teller(*owners).log
+        begun.know([Known(msgspec.structs.replace(first, sport=1, time_ns=0), revision)])
+        assert begun.begun([run], deque(), first.time_ns) == expected
+        assert begun.hits() == judged.hits()
 
 
 COUNTERS = st.just(-1) | st.integers(0, (1 << 63) - 1)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calicod.model.hook import Hook
-from calicod.netfilter.nflog import U32_MASK, Reader
+from calicod.netfilter.nflog import AT_ONCE, U32_MASK, Reader
 from tests.unit.netfilter.logged import DONE, TCP, UDP, fragment_header, hop_by_hop, message, packet, read, slowly
 
 PROTOCOLS = st.sampled_from([TCP, TCP, TCP, UDP, 1, 47, 132])
@@ -54,6 +54,31 @@ def datagrams(draw: st.DrawFn) -> bytes:
         some = some[:1] * draw(st.integers(0, 5)) + some
     data = b"".join(some) + draw(st.sampled_from([DONE, DONE, b"", bytes(3)]))
     return data[: len(data) - draw(st.sampled_from([0, 0, 0, 1, 4, 21, 90]))]
+
+
+@st.composite
+def full(draw: st.DrawFn) -> list[bytes]:
+    """Datagrams with as many messages as the kernel gives at once, most of them alike but for port and number."""
+    family, number = draw(st.sampled_from([4, 6])), draw(st.integers(0, 9) | st.integers(U32_MASK - 60, U32_MASK))
+    made = []
+    for _ in range(draw(st.integers(2, 4))):
+        first, step = draw(PORTS), draw(st.integers(0, 3))
+        some = [
+            message(number + n & U32_MASK, packet(family, TCP, first + step * n & 0xFFFF), hook=Hook.FORWARD)
+            for n in range(AT_ONCE)
+        ]
+        number += AT_ONCE + draw(st.sampled_from([0, 0, 0, 5]))
+        for at in draw(st.lists(st.integers(0, AT_ONCE - 1), max_size=2)):
+            some[at] = changed(some[at], draw(CHANGES))
+        made.append(b"".join(some) + draw(st.sampled_from([DONE, b""])))
+    return made
+
+
+@given(full())
+def test_full_datagrams_of_one_kind_are_read_to_the_same_value(some: list[bytes]) -> None:
+    reader = Reader()
+
+    assert (read(reader, *some), reader.lost) == slowly(*some)
 
 
 @given(st.lists(datagrams(), max_size=4))

@@ -12,6 +12,7 @@ from calicod.model.record import Batch, Record
 from calicod.model.verdict import Reason
 from calicod.netfilter.endings import ended
 from calicod.netfilter.flow import FlowTuple
+from calicod.netfilter.nflog import Alike
 from calicod.ruleset.program import CompiledPolicy, RuleSet
 from tests.unit.daemon.telling import (
     CLIENT,
@@ -245,6 +246,22 @@ def test_many_of_several_kinds_are_told_once_each_in_whole_lines():
         ("NetworkPolicy", "production", "web"): (20, 0, 0),
         ("NetworkPolicy", "production", "other"): (20, 0, 0),
     }
+
+
+def test_many_alike_are_told_as_each_by_itself_would_be_and_none_a_second_time():
+    hook, failsafe, protocol, (first,) = syn()
+    ports = [1024, 5, 60_001, 70, *range(2000, 2036)]
+    alike = Alike(hook, failsafe, protocol, first[1], first[2], first[4], ports)
+    again = alike._replace(sports=[*ports[:3], 71])
+    teller, each = knowing_both(), knowing_both()
+
+    (piece,) = teller.log.begun([alike], deque(), T0)
+    (more,) = teller.log.begun([again], deque(), T0)
+
+    single = [event for port in (*ports, 71) for event in each.logged(syn(sport=port))]
+    assert (piece.lines, more.lines) == (40, 1)
+    assert values(lines_of([piece, more])) == single
+    assert teller.log.hits() == each.log.hits()
 
 
 def knowing_both() -> Teller:

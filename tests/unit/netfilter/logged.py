@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from calicod.model.hook import Hook
 from calicod.netfilter.netlink import HEADER, NLMSG_DONE, attribute
-from calicod.netfilter.nflog import NFGEN, PACKET, PACKET_HEADER, PAYLOAD, PREFIX, SEQUENCE, U32, Reader, Run
+from calicod.netfilter.nflog import NFGEN, PACKET, PACKET_HEADER, PAYLOAD, PREFIX, SEQUENCE, U32, Alike, Reader, Run
 
 TIMESTAMP, INDEV, OUTDEV, UID, GID, HARDWARE = 3, 4, 5, 11, 14, 16
 NUMBERS = {Hook.INPUT: 1, Hook.FORWARD: 2, Hook.OUTPUT: 3}
@@ -83,15 +83,16 @@ One = tuple[Hook, bool, int, bytes, bytes, int, int]
 
 def read(reader: Reader, *datagrams: bytes) -> list[One]:
     """What they tell, packet by packet."""
-    found: list[Run] = []
+    found: list[Run | Alike] = []
     for datagram in datagrams:
         reader.parse(datagram, found)
     return singly(found)
 
 
-def singly(runs: Iterable[Run]) -> list[One]:
+def singly(runs: Iterable[Run | Alike]) -> list[One]:
     """Packet by packet."""
-    return [(*about, *ends) for *about, packets in runs for _, *ends in packets]
+    plain = (run.one_by_one() if isinstance(run, Alike) else run for run in runs)
+    return [(*about, *ends) for *about, packets in plain for _, *ends in packets]
 
 
 def slowly(*datagrams: bytes) -> tuple[list[One], int]:

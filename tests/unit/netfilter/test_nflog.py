@@ -7,6 +7,7 @@ import pytest
 from calicod.model.hook import Hook
 from calicod.netfilter.netlink import HEADER, attribute
 from calicod.netfilter.nflog import (
+    AT_ONCE,
     MAX_LENGTHS,
     MAX_SHAPES,
     NFGEN,
@@ -18,7 +19,9 @@ from calicod.netfilter.nflog import (
     SNAP_BYTES,
     U32,
     U32_MASK,
+    Alike,
     Reader,
+    Run,
 )
 from tests.unit.netfilter.logged import (
     CLIENT,
@@ -118,6 +121,22 @@ def test_a_byte_that_differs_is_read_as_if_nothing_had_been_learned(family: int)
         some = (usual, changed, usual + changed, changed + usual)
         reader = Reader()
         assert (read(reader, *some), reader.lost) == slowly(*some), at
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_of_many_that_are_alike_one_that_differs_is_read_as_what_it_is(family: int) -> None:
+    some = [message(n, packet(family, sport=1024 + n)) for n in range(AT_ONCE)]
+    usual = b"".join(some)
+    reader, runs = Reader(), list[Run | Alike]()
+    for _ in range(3):
+        reader.parse(usual, runs)
+    assert [(type(run), len(run[-1])) for run in runs[-2:]] == [(Alike, AT_ONCE)] * 2
+
+    for at in range(len(some[7])):
+        other = some[7][:at] + bytes([some[7][at] ^ 0x55]) + some[7][at + 1 :]
+        data = b"".join((*some[:7], other, *some[8:]))
+        reader = Reader()
+        assert (read(reader, usual, usual, data), reader.lost) == slowly(usual, usual, data), at
 
 
 UNUSUAL = {
