@@ -4,6 +4,7 @@ Law: one transaction for both families. Chains are made once, and while nothing 
 generation stays readable. The table is ours alone: whatever else appears in it was put there by another program.
 """
 
+import re
 import threading
 from collections.abc import Iterable, Mapping
 
@@ -30,6 +31,7 @@ from calicod.netfilter.plan import DROPS
 from calicod.netfilter.translation import chain_name
 
 SETTING = "nft"
+JUMP = re.compile(r'"jump":\{"target":"([^"]+)"\}')
 
 
 class NftInstaller:
@@ -136,11 +138,17 @@ def _gaps(shown: InetTable) -> Iterable[str]:
     for table, jump in ((table, jump) for table, jumps in JUMPS.items() for jump in jumps):
         name = base_name(table, jump.hook)
         present = shown.chains.get(name, Shown())
-        targets = (shown.chains.get(chain_name(jump.chain, table, family), Shown()) for family in FAMILIES)
+        ours = (chain_name(jump.chain, table, family) for family in FAMILIES)
         if present.base != bases[name]:
             yield f"there is no base chain {name}"
-        elif len(present.rules) != sum(1 for target in targets if target.rules):
+        elif set(map(_target, present.rules)) != {our for our in ours if shown.chains.get(our, Shown()).rules}:
             yield f"the rules of chain {name} were changed"
+
+
+def _target(rule: str) -> str:
+    """The chain that a rule, as `Shown` has it, jumps to; "" where it does something else."""
+    jump = JUMP.search(rule)
+    return jump[1] if jump else ""
 
 
 def _generation(shown: InetTable, family: int) -> int | None:

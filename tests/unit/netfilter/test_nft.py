@@ -19,19 +19,26 @@ def table(
     *,
     flags: str = "",
     bases: dict[str, Base] | None = None,
-    rules: int = 2,
+    families: tuple[str, ...] = ("ipv4", "ipv6"),
     idle: str = "",
+    more: tuple[dict[str, object], ...] = (),
 ) -> str:
-    """What nft would show after a run of these generations. `idle`: the base chain that leads to empty chains."""
+    """What nft would show after a run of these generations. `idle`: the base chain that leads to empty chains.
+
+    `families`: those whose jumps are there; `more`: what else the first base chain does.
+    """
     entries = entrances(JUMPS) if bases is None else bases
     items: list[object] = [{"table": {"family": "inet", "name": "calicod", **({"flags": flags} if flags else {})}}]
     for name, base in entries.items():
         hook = {"hook": base.hook, "prio": base.priority, "type": base.type, "policy": base.policy}
         items.append({"chain": {"name": name, **hook}})
-        items += [{"rule": {"chain": name, "expr": [{"jump": {"target": "x"}}]}}] * (0 if name in idle else rules)
+    items += [{"rule": {"chain": "raw-prerouting", "expr": [what]}} for what in more]
     for where, jump in ((name, jump) for name, jumps in JUMPS.items() for jump in jumps):
         for family in ("ipv4", "ipv6"):
             chain = f"{family}-{where}-{jump.chain.removeprefix('calicod-')}"
+            base = f"{where}-{jump.hook.lower()}"
+            if base not in idle and base in entries and family in families:
+                items.append({"rule": {"chain": base, "expr": [{"counter": {}}, {"jump": {"target": chain}}]}})
             items.append({"chain": {"name": chain}})
             items += [{"rule": {"chain": chain, "expr": []}}] * (f"{where}-{jump.hook.lower()}" not in idle)
     for family, generation in zip(("ipv4", "ipv6"), generations, strict=True):
@@ -84,9 +91,19 @@ def test_what_a_former_run_no_longer_has_is_told(tmp_path: Path) -> None:
         "the table inet calicod was made dormant",
     )
     assert len(installer(tmp_path, table((4, 4), bases={})).inspect().missing) == len(entrances(JUMPS))
-    assert installer(tmp_path, table((4, 4), rules=1)).inspect().missing[0] == (
-        "the rules of chain raw-prerouting were changed"
-    )
+    for rules in (
+        table((4, 4), families=("ipv4",)),
+        table((4, 4), more=({"accept": None},)),
+        table((4, 4), more=({"jump": {"target": "ipv4-filter-in"}},)),
+    ):
+        assert installer(tmp_path, rules).inspect().missing[0] == "the rules of chain raw-prerouting were changed"
+
+
+def test_several_rules_may_lead_to_one_chain(tmp_path: Path) -> None:
+    """What xtables has one match for may take two rules of nftables: what no route leads back to."""
+    again = table((4, 4), more=({"jump": {"target": "ipv4-raw-raw"}},))
+
+    assert installer(tmp_path, again).inspect().missing == ()
 
 
 def test_no_table_is_no_generation(tmp_path: Path) -> None:
