@@ -197,10 +197,10 @@ class Reporter:
 
     def tick(self) -> None:
         """Once a second: summaries that are due, and what was lost."""
-        now = self._clock()
+        now, quiet = self._clock(), not any(writer.waits for writer in self._writers)
         self._write(self._ended(self._due(now)))
         self._write(self._log.tick(now))
-        if not any(writer.waits for writer in self._writers):
+        if quiet:
             give_back()
         for number, writer in enumerate(self._writers):
             if abs(now - self._told_ns[number]) >= TELL_NS:

@@ -18,7 +18,7 @@ writing it, and holds up others."""
 FULL = 4
 """A part of the room so large is written at once."""
 AT_ONCE_BYTES = 4 << 20
-"""From so much on the rest is left for the next turn: a sink holds what it writes twice."""
+"""With so much, and the rest of one `put`, a turn is full: a sink holds what it writes twice."""
 SLOW = "the sink is too slow"
 
 
@@ -90,6 +90,7 @@ class Writer:
         self._thread.join(patience)
         with self._changed:
             if left := sum(count for _, count, _ in self._waiting):
+                self._bytes -= sum(size for _, _, size in self._waiting)
                 self._waiting.clear()
                 self._lose(Shortfall(left, SLOW))
 

@@ -56,7 +56,7 @@ MODE_FORM = struct.Struct(">IBx")
 U32_MASK, U16_MASK = 0xFFFFFFFF, 0xFFFF
 LEAST_BYTES = HEADER.size + NFGEN.size
 MAX_SHAPES, MAX_LENGTHS, MAX_KINDS = 16, 64, 32
-"""Learned: of messages of one length, how many lengths, and kinds of one layout."""
+"""Learned: of messages of one length, how many lengths, and kinds of all layouts (14 KB each). Who sends chooses."""
 FIXED = b"\xff"
 
 
@@ -156,13 +156,15 @@ class Shape:
         self._mask = mask
         self._value = (int.from_bytes(message) & int.from_bytes(mask)).to_bytes(len(mask))
         self._several: dict[int, tuple[int, int]] = {}
-        self._kinds: dict[tuple[bytes, bytes, int], Kind] = {}
 
-    def read(self, data: bytes, count: int) -> tuple[tuple[int, ...], Run | Alike] | None:
-        """Numbers and packets of so many messages; None: not all of them, or something else, are laid out so."""
+    def read(self, data: bytes, count: int, kinds: "Kinds") -> tuple[tuple[int, ...], Run | Alike] | None:
+        """Numbers and packets of so many messages; None: not all of them, or something else, are laid out so.
+
+        `kinds`: what was learned, and is, of those of all layouts.
+        """
         bits = int.from_bytes(data)
         about = src, dst, dport = ABOUT(self._content.unpack_from(data))
-        kind = self._kinds.get(about) if count == AT_ONCE else None
+        kind = kinds.get((self, *about)) if count == AT_ONCE else None
         read = None if kind is None else kind.read(data, bits)
         if read is not None:
             return read[0], Alike(self._hook, self._failsafe, TCP, src, dst, dport, read[1])
@@ -174,16 +176,20 @@ class Shape:
         if ABOUT(packets[-1]) != about or len(set(map(ABOUT, packets))) > 1:
             return numbers, (self._hook, self._failsafe, TCP, packets)
         if count == AT_ONCE:
-            if len(self._kinds) >= MAX_KINDS:
-                self._kinds.clear()
-            self._kinds[about] = Kind(self._mask, self._content, data[: len(self._mask)])
+            if len(kinds) >= MAX_KINDS:
+                kinds.clear()
+            kinds[self, *about] = Kind(self._mask, self._content, data[: len(self._mask)])
         return numbers, Alike(self._hook, self._failsafe, TCP, src, dst, dport, [packet[3] for packet in packets])
 
     def _times(self, count: int) -> tuple[int, int]:
         """Mask and value of so many messages."""
         several = int.from_bytes(self._mask * count), int.from_bytes(self._value * count)
-        self._several[count] = several
+        if count in {1, AT_ONCE}:  # nearly all; each has its bytes twice
+            self._several[count] = several
         return several
+
+
+Kinds = dict[tuple[Shape, bytes, bytes, int], Kind]
 
 
 class Reader:
@@ -197,6 +203,7 @@ class Reader:
         self._lengths = lengths
         self._next: int | None = None
         self._shapes: dict[int, list[Shape]] = {}
+        self._kinds: Kinds = {}
 
     @property
     def learned(self) -> int:
@@ -217,7 +224,7 @@ class Reader:
 
     def _at_once(self, data: bytes, stride: int, count: int, found: list[Run | Alike]) -> bool:
         for shape in self._shapes.get(stride, ()):
-            read = shape.read(data, count)
+            read = shape.read(data, count, self._kinds)
             if read is not None:
                 self._count(read[0])
                 found.append(read[1])

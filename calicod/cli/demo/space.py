@@ -70,7 +70,8 @@ def add_namespace(name: str) -> None:
 
 def remove_namespace(name: str) -> None:
     """Removes it, and the interfaces in it; one that is not there is no error."""
-    subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=TIMEOUT, check=False)  # noqa: S603, S607  a name of our own, and `ip` from PATH
+    with undisturbed():
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=TIMEOUT, check=False)  # noqa: S603, S607  a name of our own, and `ip` from PATH
 
 
 def batch(namespace: str, lines: Iterable[str]) -> None:

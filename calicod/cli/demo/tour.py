@@ -123,16 +123,20 @@ def ending_in_order() -> Iterator[Callable[[], None]]:
     """
     asked: list[int] = []
 
+    heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]  # as `nohup` wants it
+
+    def nothing(_: int, __: FrameType | None) -> None:
+        """Not SIG_IGN: of a signal that is on its way already Python would complain."""
+
     def tidying_up() -> None:
-        for each in ENDING:
-            signal.signal(each, signal.SIG_IGN)
+        for each in heard:
+            signal.signal(each, nothing)
 
     def stop(number: int, _: FrameType | None) -> None:
         asked.append(number)
         tidying_up()
         raise Stopped(number)
 
-    heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]  # as `nohup` wants it
     former = {number: signal.signal(number, stop) for number in heard}
     try:
         yield tidying_up

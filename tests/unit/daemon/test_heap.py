@@ -1,4 +1,5 @@
 from pathlib import Path
+from resource import getpagesize
 
 import pytest
 
@@ -10,7 +11,7 @@ MEGABYTE = 1 << 20
 
 def resident() -> int:
     """Bytes of this process that are in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[PAGES_BEFORE_SHARED]) * 4096
+    return int(Path("/proc/self/statm").read_text().split()[PAGES_BEFORE_SHARED]) * getpagesize()
 
 
 @pytest.mark.skipif(heap._trim is None, reason="this C library has no malloc_trim")
@@ -26,7 +27,7 @@ def test_what_was_freed_between_what_is_still_used_goes_back():
     assert len(kept) == 400
 
 
-def test_where_the_c_library_cannot_the_reporter_goes_on_without(monkeypatch):
+def test_where_the_c_library_cannot_nothing_changes(monkeypatch):
     monkeypatch.setattr(heap, "_trim", None)
     before = resident()
 

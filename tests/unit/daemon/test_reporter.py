@@ -117,6 +117,18 @@ def test_reopening_follows_the_name_of_the_file(reporter, path):
     assert len(lines(path)) == len(lines(path.with_name("old"))) == 1
 
 
+def test_memory_is_given_back_each_second_in_which_nothing_waited_whatever_is_told_in_it(reporter, clock, monkeypatch):
+    given = list[int]()
+    monkeypatch.setattr(module, "give_back", lambda: given.append(1))
+    for second in range(3):
+        reporter.batch(Batch(0, 1, (packet(deny(), at=second, sport=second), packet(deny(), at=second, sport=second))))
+        clock.at = second + 100.0
+        until(lambda: not reporter._writers[0].waits)
+        reporter.tick()
+
+    assert len(given) == 3
+
+
 def test_summaries_come_with_the_tick_and_with_the_end(reporter, path, clock):
     reporter.batch(Batch(0, 1, (packet(deny()), packet(deny(), 1))))
     clock.at = 61

@@ -91,7 +91,7 @@ def test_what_the_kernel_allows_on_several_paths_is_stamped_for_its_own() -> Non
     given = full(allowed=tuple(kinds), log_group=5200)
     alone = full(allowed=tuple(kinds[1:]), log_group=5200)
 
-    assert chain(given, "fwd-tell")[2:] == tuple(rule for rule in chain(given, "fwd-stamp")[3:])
+    assert chain(given, "fwd-tell")[1:] == (chain(given, "fwd-stamp")[0], *chain(given, "fwd-stamp")[3:])
     assert len(chain(alone, "fwd-tell")) == 3
     assert chain(alone, "fwd-tell")[-1] in {rule.removeprefix("-i cali+ ") for rule in chain(alone, "fwd-stamp")}
 

@@ -8,6 +8,7 @@ from calicod.model.hook import Hook
 from calicod.netfilter.netlink import HEADER, attribute
 from calicod.netfilter.nflog import (
     AT_ONCE,
+    MAX_KINDS,
     MAX_LENGTHS,
     MAX_SHAPES,
     NFGEN,
@@ -137,6 +138,22 @@ def test_of_many_that_are_alike_one_that_differs_is_read_as_what_it_is(family: i
         data = b"".join((*some[:7], other, *some[8:]))
         reader = Reader()
         assert (read(reader, usual, usual, data), reader.lost) == slowly(usual, usual, data), at
+
+
+def test_who_sends_does_not_choose_how_much_is_remembered() -> None:
+    reader = Reader()
+    for size, source in product(range(26, 66, 4), range(MAX_KINDS)):
+        some = bytearray(packet(size=size))
+        some[12:16] = bytes([198, 51, 100, source])
+        data = b"".join(message(0, bytes(some)) for _ in range(AT_ONCE))
+        runs: list[Run | Alike] = []
+        for _ in range(3):
+            reader.parse(data, runs)
+        assert isinstance(runs[-1], Alike)
+        assert runs[-1].src == some[12:16]
+
+    assert 0 < len(reader._kinds) <= MAX_KINDS
+    assert all(len(shape._several) <= 2 for shapes in reader._shapes.values() for shape in shapes)
 
 
 UNUSUAL = {

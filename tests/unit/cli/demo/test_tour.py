@@ -1,5 +1,7 @@
 import os
 import signal
+import sys
+import threading
 
 import pytest
 from click.testing import CliRunner
@@ -41,6 +43,15 @@ def ended_by(number):
                 os.kill(os.getpid(), each)
 
 
+def ended_by_all():
+    """All of them ask at the same moment."""
+    with ending_in_order():
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        for each in ENDING:
+            signal.pthread_kill(threading.get_ident(), each)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
 @pytest.fixture
 def handlers():
     """What signals do unless whoever started the tests wants it otherwise (`nohup`), which is put back in the end."""
@@ -79,6 +90,15 @@ def test_while_it_tidies_up_signals_are_not_heard():
         heard.append("the end")
 
     assert heard == ["the end"]
+
+
+def test_of_several_signals_at_once_the_first_ends_it_and_the_others_are_not_heard(handlers, monkeypatch):
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    with pytest.raises(Stopped):
+        ended_by_all()
+
+    assert complaints == []
 
 
 def test_a_signal_that_was_ignored_before_stays_ignored():
