@@ -4,9 +4,9 @@
 help:
 	@echo 'make demo    real daemon, real traffic, network namespaces of its own: what calicod does, in a minute'
 	@echo 'make test    every check and every test'
-	@echo 'make long    every property with 10,000 examples instead of 500: half an hour'
-	@echo 'make proofs  a million hostile packets and 200 kills of each process: 20 minutes'
-	@echo 'make test-vm calicod as a unit in a virtual machine, each way of steering, a reboot: four minutes'
+	@echo 'make long    every property with 10,000 examples instead of 500: an hour of one processor'
+	@echo 'make proofs  a million hostile packets and 200 kills of worker, supervisor and keeper: five minutes'
+	@echo 'make test-vm calicod as a unit in a virtual machine, each way of steering, a reboot: some minutes'
 	@echo 'make setup   only the set-up: system packages, .venv, calicod in it'
 	@echo 'make install calicod in /opt/calicod, its unit and its configuration; starts nothing'
 	@echo 'make lint    only the checks that need no packet: ruff, mypy, import-linter'
