@@ -274,7 +274,7 @@ def test_nothing_is_remembered_that_must_be_logged_or_that_policy_tells_apart(da
             assert time.monotonic() < deadline, "they did not come often: nothing is proved"
             made = len(calls.made)
             time.sleep(1.0)
-            often += len(calls.made) - made >= 2 * BUSY
+            often += len(calls.made) - made >= BUSY * 5 // 4  # the daemon's seconds begin at other moments
         assert (remembered(daemon, 4) != []) == (lacking == "nothing")
 
 
