@@ -141,8 +141,8 @@ def ending_in_order() -> Iterator[Callable[[], None]]:
     try:
         yield tidying_up
     finally:
-        for number, handler in former.items() if not asked else ():
-            signal.signal(number, handler)
+        for number, handler in former.items():
+            signal.signal(number, signal.SIG_IGN if asked else handler)  # what Python handles ends it at its own end
 
 
 class Tour(msgspec.Struct, frozen=True, kw_only=True):
