@@ -105,9 +105,10 @@ class Beginnings:
         """
         pieces, kinds = list[bytes](), dict[KindKey, Kind]()
         for run in runs:
-            piece = self._alike(run, kinds, now_ns) if isinstance(run, Alike) else None
-            if piece is None:
-                piece = self._run(run.one_by_one() if isinstance(run, Alike) else run, kinds, ended, now_ns)
+            if isinstance(run, Alike):
+                piece = self._alike(run, kinds, now_ns) or self._run(run.one_by_one(), kinds, ended, now_ns)
+            else:
+                piece = self._run(run, kinds, ended, now_ns)
             if piece:
                 pieces.append(piece)
         for kind in kinds.values():

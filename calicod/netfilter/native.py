@@ -178,9 +178,9 @@ def _leaving(items: Iterable[Mapping[str, Any]]) -> set[tuple[str, str, str]]:
                 if hook in LEAVING and priority > TRACKED:
                     waiting.append((family, table, name))
             case {"map": {"family": family, "table": table, "name": name, **rest}}:
-                maps[family, table, f"@{name}"] = set(_targets(rest))
+                maps[family, table, f"@{name}"] = set(leads_to(rest))
             case {"rule": {"family": family, "table": table, "chain": chain, "expr": expr}}:
-                targets.setdefault((family, table, chain), set()).update(_targets(expr))
+                targets.setdefault((family, table, chain), set()).update(leads_to(expr))
             case _:
                 pass
     reached = set[tuple[str, str, str]]()
@@ -193,17 +193,17 @@ def _leaving(items: Iterable[Mapping[str, Any]]) -> set[tuple[str, str, str]]:
     return reached
 
 
-def _targets(value: object) -> Iterator[str]:
+def leads_to(value: object) -> Iterator[str]:
     """The chains that a rule jumps or goes to, and the maps, with `@`, that may name others."""
     match value:
         case {"jump": {"target": str(target)}} | {"goto": {"target": str(target)}}:
             yield target
         case dict():
             for inner in value.values():
-                yield from _targets(inner)
+                yield from leads_to(inner)
         case list():
             for inner in value:
-                yield from _targets(inner)
+                yield from leads_to(inner)
         case str() if value.startswith("@"):
             yield value
         case _:

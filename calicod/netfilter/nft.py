@@ -4,9 +4,10 @@ Law: one transaction for both families. Chains are made once, and while nothing 
 generation stays readable. The table is ours alone: whatever else appears in it was put there by another program.
 """
 
-import re
 import threading
 from collections.abc import Iterable, Mapping
+
+import msgspec
 
 from calicod.errors import CalicodError
 from calicod.model.steering import FlowKind, Steering
@@ -27,11 +28,11 @@ from calicod.netfilter.inet import (
 )
 from calicod.netfilter.installer import Installed, Installer
 from calicod.netfilter.kinds import of_family
+from calicod.netfilter.native import leads_to
 from calicod.netfilter.plan import DROPS
 from calicod.netfilter.translation import chain_name
 
 SETTING = "nft"
-JUMP = re.compile(r'"jump":\{"target":"([^"]+)"\}')
 
 
 class NftInstaller:
@@ -141,14 +142,10 @@ def _gaps(shown: InetTable) -> Iterable[str]:
         ours = (chain_name(jump.chain, table, family) for family in FAMILIES)
         if present.base != bases[name]:
             yield f"there is no base chain {name}"
-        elif set(map(_target, present.rules)) != {our for our in ours if shown.chains.get(our, Shown()).rules}:
+        elif {tuple(leads_to(msgspec.json.decode(rule))) for rule in present.rules} != {
+            (our,) for our in ours if shown.chains.get(our, Shown()).rules
+        }:
             yield f"the rules of chain {name} were changed"
-
-
-def _target(rule: str) -> str:
-    """The chain that a rule, as `Shown` has it, jumps to; "" where it does something else."""
-    jump = JUMP.search(rule)
-    return jump[1] if jump else ""
 
 
 def _generation(shown: InetTable, family: int) -> int | None:

@@ -53,6 +53,4 @@ def covers(wide: Pattern, narrow: Pattern) -> bool:
     >>> covers(Pattern("cali+", 2, workload=True), Pattern("caliw3", 5, workload=True))
     True
     """
-    if wide.match.endswith("+"):
-        return narrow.match.startswith(wide.match[:-1])
-    return bool(wide.match) and wide.match == narrow.match
+    return bool(wide.match) and wide.selects(narrow.match)
