@@ -16,9 +16,8 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     """Those of FORWARD."""
     judge, unstamped = f"{FORWARD}-judge", f"{FORWARD}-unstamped"
     asked = _all_but(plan, judge) if plan.rest.forward else _only(plan, judge)
-    most = (*_stamped(plan, unstamped), f"-g {unstamped}") if asked else ()
     return (
-        plan.chain(FORWARD, *most),
+        *(_stamped(plan, unstamped) if asked else (plan.chain(FORWARD),)),
         plan.chain(unstamped, *asked),
         *plan.judge(FORWARD, kinds.ask(plan, FORWARD), plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)),
         plan.chain(f"{FORWARD}-reply", *plan.tests(Pattern.outgoing, plan.routed, QUEUE, QUEUE)),
@@ -30,7 +29,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     )
 
 
-def _stamped(plan: Plan, otherwise: str) -> tuple[str, ...]:
+def _stamped(plan: Plan, otherwise: str) -> tuple[Chain, ...]:
     """Here already what bears no verdict: a stamp is valid only where somebody asks, and where nobody asks all return.
 
     Each rule that such a packet does not meet is one in a hundred of the connections that a host can route.
@@ -40,7 +39,7 @@ def _stamped(plan: Plan, otherwise: str) -> tuple[str, ...]:
         Way(f"{stamped.ORIGINAL} {bare}", Pattern.incoming, plan.routed),
         Way(f"{stamped.REPLY} {bare}", Pattern.outgoing, plan.routed),
     )
-    return stamped.rules(plan, otherwise, ways)
+    return stamped.by_stamp(plan, FORWARD, otherwise, ways, kinds.ids(plan, FORWARD, plan.routed))
 
 
 def _all_but(plan: Plan, judge: str) -> list[str]:

@@ -47,10 +47,15 @@ def tell(plan: Plan, hook: str, paths: Sequence[Pattern]) -> Chain:
 
     Mostly all of them come by one path, whose stamp needs no test then. Each rule less is one connection in 200 more.
     """
-    met = {next(path for path in paths if path.selects(kind.in_interface)) for kind in _kinds(plan, hook)}
-    stamps = [plan.set(path.id) for path in met] if len(met) == 1 else plan.stamps(Pattern.incoming, paths)
+    met = ids(plan, hook, paths)
+    stamps = [plan.set(number) for number in met] if len(met) == 1 else plan.stamps(Pattern.incoming, paths)
     rules = (log(plan.steering), plan.clear_marks, *stamps) if met else ()
     return plan.chain(f"{hook}-tell", *rules)
+
+
+def ids(plan: Plan, hook: str, paths: Sequence[Pattern]) -> set[int]:
+    """Of these paths, those by which such flows come."""
+    return {next(path.id for path in paths if path.selects(kind.in_interface)) for kind in _kinds(plan, hook)}
 
 
 def of_family(kinds: Iterable[FlowKind], family: int) -> tuple[FlowKind, ...]:

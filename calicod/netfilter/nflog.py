@@ -37,8 +37,8 @@ COMMAND, MODE, BUFFER, FLUSH, THRESHOLD, FLAGS = 1, 2, 3, 4, 5, 6
 BIND, COPY_PACKET, NUMBERED = 1, 2, 1
 PACKET_HEADER, PAYLOAD, PREFIX, SEQUENCE = 1, 9, 10, 12
 """NFULA_*."""
-AT_ONCE = 40
-"""Packets in one message of the kernel's."""
+AT_ONCE = 32
+"""Packets in one datagram of the kernel's: as many of the longest (IPv6, forwarded, with hardware header) have room."""
 SNAP_BYTES = 80
 """Of each packet: its headers."""
 MESSAGE_BYTES = 7_600

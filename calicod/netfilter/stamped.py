@@ -5,12 +5,13 @@ never RELATED, so nothing inherited speaks; an interface of another id never get
 what is selected by no name (`*`) is left to the chain behind.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
 from calicod.netfilter.pattern import Pattern
 from calicod.netfilter.plan import Plan, Side
+from calicod.netfilter.table import Chain
 
 ORIGINAL = "-m conntrack --ctstate NEW,ESTABLISHED --ctdir ORIGINAL"
 REPLY = "-m conntrack --ctstate ESTABLISHED --ctdir REPLY"
@@ -37,14 +38,44 @@ def rules(plan: Plan, otherwise: str, ways: Iterable[Way]) -> tuple[str, ...]:
     return tuple(rule for way in ways for rule in _rules(plan, otherwise, way))
 
 
+def by_stamp(plan: Plan, name: str, otherwise: str, ways: Sequence[Way], often: Collection[int]) -> tuple[Chain, ...]:
+    """The same as `rules`, in a chain of this name and one for each stamp: nobody is asked for interfaces of others.
+
+    A stamp that is borne `often` is asked for first.
+    """
+    ids = dict.fromkeys(pattern.id for way in ways for pattern in way.paths if way.sees(pattern))
+    order = sorted(ids, key=lambda number: number not in often)
+    return (
+        plan.chain(name, *(f"{plan.bears(number)} -g {name}-{number}" for number in order), f"-g {otherwise}"),
+        *(
+            plan.chain(f"{name}-{number}", *(r for way in ways for r in _of(number, otherwise, way)), f"-g {otherwise}")
+            for number in order
+        ),
+    )
+
+
 def _rules(plan: Plan, otherwise: str, way: Way) -> Iterator[str]:
+    for pattern, narrows in _met(way):
+        yield f"{way.side(pattern)}{plan.bears(pattern.id)} {way.direction} -j RETURN"
+        if narrows - {pattern.id}:
+            yield f"{way.side(pattern)}-g {otherwise}"
+
+
+def _of(number: int, otherwise: str, way: Way) -> Iterator[str]:
+    """For what bears the stamp of this number."""
+    for pattern, narrows in _met(way):
+        if pattern.id == number:
+            yield f"{way.side(pattern)}{way.direction} -j RETURN"
+        elif number in narrows:
+            yield f"{way.side(pattern)}-g {otherwise}"
+
+
+def _met(way: Way) -> Iterator[tuple[Pattern, set[int]]]:
+    """The patterns that some packet gets to, each with the ids of those behind it that cover it too."""
     for number, pattern in enumerate(way.paths):
         before, behind = way.paths[:number], way.paths[number + 1 :]
-        if not way.sees(pattern) or any(covers(other, pattern) for other in before):
-            continue
-        yield f"{way.side(pattern)}{plan.bears(pattern.id)} {way.direction} -j RETURN"
-        if any(covers(other, pattern) and other.id != pattern.id for other in behind if way.sees(other)):
-            yield f"{way.side(pattern)}-g {otherwise}"
+        if way.sees(pattern) and not any(covers(other, pattern) for other in before):
+            yield pattern, {other.id for other in behind if way.sees(other) and covers(other, pattern)}
 
 
 def covers(wide: Pattern, narrow: Pattern) -> bool:

@@ -1,5 +1,6 @@
 """What returns at once for its stamp would have returned anyway: the chains, walked with such rules and without."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from itertools import product
@@ -17,7 +18,7 @@ from calicod.netfilter.table import PREFIX, words_of
 from tests.property.test_chains import FAMILIES, steerings
 
 HOOKS = ("in", "fwd", "out")
-EARLY = tuple(f"{PREFIX}{name}" for name in ("in-judge", "fwd", "out-judge", "out-work"))
+EARLY = re.compile(rf"{PREFIX}(in-judge|fwd-\d+|out-judge|out-work)")
 NAMES = ("eth0", "eth1", "cali-host", "wg0", "caliw1", "caliw2", "cali9", "veth9", "tap1", "other", "lo")
 STATES = ("NEW", "ESTABLISHED", "ESTABLISHED", "RELATED", "RELATED", "INVALID", "UNTRACKED")
 IDS = (0, 1, 2, 3, 4, 5, 7, 9, 20, 21, 31)
@@ -146,7 +147,7 @@ def early(name: str, rule: str) -> bool:
     directions = (stamped.ORIGINAL, stamped.REPLY, stamped.ORIGINAL.replace("NEW,", ""))
     returns = any(f" {direction} " in rule and rule.endswith("-j RETURN") for direction in directions)
     others = rule.endswith(("-others", "-unstamped")) and rule.startswith(("-i", "-o", "-s"))
-    return name in EARLY and (returns or others)
+    return EARLY.fullmatch(name) is not None and (returns or others)
 
 
 @given(st.randoms(use_true_random=True), steerings(), FAMILIES)

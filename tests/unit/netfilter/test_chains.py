@@ -3,6 +3,7 @@
 After a deliberate change: python -m tests.unit.netfilter.test_chains writes them anew.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from calicod.netfilter.table import LONGEST_NAME, PREFIX
 from tests.unit.netfilter.steered import full, part, text
 
 GOLDEN = Path(__file__).parent / "golden"
+STAMP = re.compile(r"fwd-\d+$")
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -51,10 +53,12 @@ def test_a_hook_has_a_jump_while_its_chain_has_rules() -> None:
     assert {*every} - {*hooks(apart)} == {("mangle", "PREROUTING"), ("raw", "OUTPUT")}
 
 
-def test_the_chains_are_the_same_whatever_is_managed() -> None:
+def test_the_chains_are_the_same_whatever_is_managed_but_for_one_of_each_stamp() -> None:
+    def names(steering: Steering, family: int) -> list[list[str]]:
+        return [[c.name for c in table.chains if not STAMP.search(c.name)] for table in tables(steering, family)]
+
     for family in (4, 6):
-        empty = [[c.name for c in table.chains] for table in tables(Steering(generation=1), family)]
-        assert [[c.name for c in table.chains] for table in tables(full(), family)] == empty
+        assert names(full(), family) == names(Steering(generation=1), family)
 
 
 def test_raw_does_not_change_with_the_generation() -> None:

@@ -76,7 +76,7 @@ def test_what_the_kernel_may_allow_by_itself_is_logged_and_stamped_as_a_verdict_
     for name in ("in-host", "in-work"):
         assert chain(given, name, 6)[-2:] == (f"{new} -g calicod-in-allowed", "-g calicod-queue")
         assert "calicod-in-allowed" not in "".join(chain(given, name, 4))
-    logged = "-j NFLOG --nflog-group 5200 --nflog-size 80 --nflog-threshold 40"
+    logged = "-j NFLOG --nflog-group 5200 --nflog-size 80 --nflog-threshold 32"
     clear = chain(given, "fwd-stamp")[0]
     for name, family, interface in (("fwd", 4, 3), ("in", 6, 4)):
         stamp = given.marks.stamp(given.generation, interface) | given.marks.filter_stage
@@ -116,7 +116,7 @@ def test_where_it_could_not_be_told_or_meets_policy_before_dnat_the_kernel_allow
 def test_a_connection_that_a_failsafe_lets_pass_is_logged_once() -> None:
     mark, mask = full().marks.failsafe()
     once = f"-m conntrack --ctstate NEW -m connmark ! --mark {mark:#x}/{mask:#x}"
-    target = "-j NFLOG --nflog-prefix failsafe --nflog-group 7 --nflog-size 80 --nflog-threshold 40"
+    target = "-j NFLOG --nflog-prefix failsafe --nflog-group 7 --nflog-size 80 --nflog-threshold 32"
 
     assert chain(full(log_group=7), "failsafe")[0] == f"{once} {target}"
     assert len(chain(full(log_group=7), "failsafe")) == len(chain(full(), "failsafe")) + 1

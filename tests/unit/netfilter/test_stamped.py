@@ -1,6 +1,6 @@
 """What returns at once; that nothing else does is in tests/property/test_stamped.py."""
 
-from calicod.model.steering import ForwardingWorkload, Nic
+from calicod.model.steering import FlowKind, ForwardingWorkload, Nic
 from calicod.netfilter.pattern import Pattern
 from calicod.netfilter.plan import Plan
 from calicod.netfilter.stamped import ORIGINAL, REPLY, Way, covers, rules
@@ -17,14 +17,27 @@ def bears(number: int) -> str:
     return f"-m connmark --mark {0x22000 | number << 8:#x}/0x1ff3f00"
 
 
-def test_a_forwarded_packet_that_bears_its_stamp_meets_a_rule_for_each_path_and_direction_at_most() -> None:
-    assert chain(full(**SIMPLE), "fwd") == (
-        f"-i cali+ {bears(2)} {ORIGINAL} {BARE} -j RETURN",
-        f"-i eth0 {bears(3)} {ORIGINAL} {BARE} -j RETURN",
-        f"-o cali+ {bears(2)} {REPLY} {BARE} -j RETURN",
-        f"-o eth0 {bears(3)} {REPLY} {BARE} -j RETURN",
+def test_a_forwarded_packet_that_bears_its_stamp_is_asked_for_the_interfaces_of_that_stamp_alone() -> None:
+    steering = full(**SIMPLE)
+
+    assert chain(steering, "fwd") == (
+        f"{bears(2)} -g calicod-fwd-2",
+        f"{bears(3)} -g calicod-fwd-3",
         "-g calicod-fwd-unstamped",
     )
+    assert chain(steering, "fwd-3") == (
+        f"-i eth0 {ORIGINAL} {BARE} -j RETURN",
+        f"-o eth0 {REPLY} {BARE} -j RETURN",
+        "-g calicod-fwd-unstamped",
+    )
+
+
+def test_a_stamp_by_whose_path_connections_come_often_is_asked_for_first() -> None:
+    ends = (bytes([192, 0, 2, 1]), bytes([10, 65, 0, 2]))
+    often = full(**SIMPLE, allowed=(FlowKind("eth0", "caliw1", 6, *ends, 80),), log_group=7)
+
+    assert chain(often, "fwd")[:2] == (f"{bears(3)} -g calicod-fwd-3", f"{bears(2)} -g calicod-fwd-2")
+    assert chain(often, "fwd", 6)[:2] == (f"{bears(2)} -g calicod-fwd-2", f"{bears(3)} -g calicod-fwd-3")
 
 
 def test_a_verdict_comes_before_any_stamp() -> None:
@@ -33,16 +46,22 @@ def test_a_verdict_comes_before_any_stamp() -> None:
             verdict, *others = chain(full(), name, family)
             assert verdict.startswith("-m mark ! --mark 0x0/0x30000000 -g calicod-")
             assert sum("connmark" in rule for rule in others) > 1 or name == "fwd-judge"
-    assert all(BARE in rule for rule in chain(full(), "fwd") if "connmark" in rule)
+    for number in (2, 3, 4, 5, 6):
+        assert all(BARE in rule for rule in chain(full(), f"fwd-{number}") if rule.endswith("RETURN"))
 
 
 def test_an_interface_with_an_id_of_its_own_never_gets_to_the_prefix() -> None:
     trusted = full(**(SIMPLE | {"forwarding_workloads": (ForwardingWorkload("caliw3", 5, ()),)}))
 
-    assert chain(trusted, "fwd")[:3] == (
-        f"-i caliw3 {bears(5)} {ORIGINAL} {BARE} -j RETURN",
+    assert chain(trusted, "fwd-5")[:2] == (
+        f"-i caliw3 {ORIGINAL} {BARE} -j RETURN",
+        f"-o caliw3 {REPLY} {BARE} -j RETURN",
+    )
+    assert chain(trusted, "fwd-2")[:4] == (
         "-i caliw3 -g calicod-fwd-unstamped",
-        f"-i cali+ {bears(2)} {ORIGINAL} {BARE} -j RETURN",
+        f"-i cali+ {ORIGINAL} {BARE} -j RETURN",
+        "-o caliw3 -g calicod-fwd-unstamped",
+        f"-o cali+ {REPLY} {BARE} -j RETURN",
     )
 
 
