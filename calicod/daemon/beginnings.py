@@ -53,7 +53,8 @@ class Known:
 class Kind(msgspec.Struct, gc=False):
     """Connections that differ in their source port alone, at one moment. `flow`: what is remembered of each.
 
-    `prefix`: of their names; `before` and `between`: the line around source port and name.
+    `prefix`: of their names; `before` and `between`: the line around source port and name; `form`: the line to be
+    formatted, once many are told.
     """
 
     template: Template
@@ -62,14 +63,16 @@ class Kind(msgspec.Struct, gc=False):
     before: str
     between: str
     count: int = 0
+    form: bytes = b""
 
     def lines(self, ports: Sequence[int]) -> Several:
         """Of new connections from these source ports; `flows.named`, without a call for each."""
-        shown = (part.replace("%", "%%") for part in (self.before, f"{self.between}{self.prefix}"))
-        line = f"{'%d'.join(shown)}%04x{OPEN_END}".encode()
+        if not self.form:
+            shown = (part.replace("%", "%%") for part in (self.before, f"{self.between}{self.prefix}"))
+            self.form = f"{'%d'.join(shown)}%04x{OPEN_END}".encode()
         twice = [0] * (2 * len(ports))
         twice[::2] = twice[1::2] = ports
-        return Several(line * len(ports) % tuple(twice), len(ports))
+        return Several(self.form * len(ports) % tuple(twice), len(ports))
 
 
 class Beginnings:
