@@ -29,7 +29,7 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
         reject(plan),
         denied(plan),
         queue(plan),
-        kinds.allowed(plan, forward.FORWARD, ASK),
+        kinds.allowed(plan, forward.FORWARD, forward.UNSTAMPED),
         kinds.allowed(plan, input.IN, QUEUE),
         ask(plan),
         plan.chain(failsafes.name, *failsafes.rules),

@@ -10,16 +10,17 @@ from calicod.netfilter.stamped import Way
 from calicod.netfilter.table import PREFIX, Chain
 
 FORWARD = f"{PREFIX}fwd"
+UNSTAMPED = f"{FORWARD}-unstamped"
 
 
 def chains(plan: Plan) -> tuple[Chain, ...]:
     """Those of FORWARD."""
-    judge, unstamped = f"{FORWARD}-judge", f"{FORWARD}-unstamped"
+    judge = f"{FORWARD}-judge"
     asked = _all_but(plan, judge) if plan.rest.forward else _only(plan, judge)
     return (
-        *(_stamped(plan, unstamped) if asked else (plan.chain(FORWARD),)),
-        plan.chain(unstamped, *asked),
-        *plan.judge(FORWARD, kinds.ask(plan, FORWARD), plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)),
+        *(_first(plan) if asked else (plan.chain(FORWARD),)),
+        plan.chain(UNSTAMPED, *asked),
+        *plan.judge(FORWARD, (), plan.tests(Pattern.incoming, plan.routed, QUEUE, QUEUE)),
         plan.chain(f"{FORWARD}-reply", *plan.tests(Pattern.outgoing, plan.routed, QUEUE, QUEUE)),
         plan.verdict(FORWARD),
         plan.stamp(FORWARD, plan.stamps(Pattern.incoming, plan.routed)),
@@ -29,17 +30,20 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
     )
 
 
-def _stamped(plan: Plan, otherwise: str) -> tuple[Chain, ...]:
+def _first(plan: Plan) -> tuple[Chain, ...]:
     """Here already what bears no verdict: a stamp is valid only where somebody asks, and where nobody asks all return.
 
-    Each rule that such a packet does not meet is one in a hundred of the connections that a host can route.
+    So it is with what the kernel allows by itself: it was asked about by these very interfaces. Each rule that such a
+    packet does not meet is one in a hundred of the connections that a host can route.
     """
     bare = f"-m mark --mark 0x0/{plan.marks.evidence:#x}"
     ways = (
         Way(f"{stamped.ORIGINAL} {bare}", Pattern.incoming, plan.routed),
         Way(f"{stamped.REPLY} {bare}", Pattern.outgoing, plan.routed),
     )
-    return stamped.by_stamp(plan, FORWARD, otherwise, ways, kinds.ids(plan, FORWARD, plan.routed))
+    chains = stamped.by_stamp(plan, FORWARD, UNSTAMPED, ways, kinds.ids(plan, FORWARD, plan.routed))
+    enter = (f"{match} -g {chain.name}" for match, chain in chains.items())
+    return plan.chain(FORWARD, *enter, *kinds.ask(plan, FORWARD), f"-g {UNSTAMPED}"), *chains.values()
 
 
 def _all_but(plan: Plan, judge: str) -> list[str]:

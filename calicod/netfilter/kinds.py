@@ -26,13 +26,13 @@ def chain_of(hook: str) -> str:
 
 
 def ask(plan: Plan, hook: str) -> tuple[str, ...]:
-    """Where something is remembered: what begins a connection that bears no word of ours goes there.
+    """Where something is remembered: what begins a connection goes there, while neither bears any word of ours.
 
-    It is neither RELATED nor a reply, no stamp is its path's, and a worker would be told nothing of it.
+    It is neither RELATED nor a reply, no stamp is its path's, no worker has judged it, nor would be told more of it.
     """
     marks = plan.marks
     new = f"-m conntrack --ctstate NEW -m connmark --mark 0x0/{marks.judged | marks.filter_stage:#x}"
-    new = f"-p tcp -m tcp {SYN} {new}"
+    new = f"-p tcp -m tcp {SYN} -m mark --mark 0x0/{marks.packet_mask:#x} {new}"
     return (f"{new} -g {chain_of(hook)}",) if _kinds(plan, hook) else ()
 
 
@@ -43,13 +43,13 @@ def allowed(plan: Plan, hook: str, otherwise: str) -> Chain:
 
 
 def tell(plan: Plan, hook: str, paths: Sequence[Pattern]) -> Chain:
-    """Logs and stamps them, as a worker's verdict would: what begins a connection is neither RELATED nor a reply.
+    """Logs and stamps them, as a worker's verdict would: they bear no mark of ours, are neither RELATED nor replies.
 
     Mostly all of them come by one path, whose stamp needs no test then. Each rule less is one connection in 200 more.
     """
     met = ids(plan, hook, paths)
     stamps = [plan.set(number) for number in met] if len(met) == 1 else plan.stamps(Pattern.incoming, paths)
-    rules = (log(plan.steering), plan.clear_marks, *stamps) if met else ()
+    rules = (log(plan.steering), *stamps) if met else ()
     return plan.chain(f"{hook}-tell", *rules)
 
 

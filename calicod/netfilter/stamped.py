@@ -38,20 +38,18 @@ def rules(plan: Plan, otherwise: str, ways: Iterable[Way]) -> tuple[str, ...]:
     return tuple(rule for way in ways for rule in _rules(plan, otherwise, way))
 
 
-def by_stamp(plan: Plan, name: str, otherwise: str, ways: Sequence[Way], often: Collection[int]) -> tuple[Chain, ...]:
-    """The same as `rules`, in a chain of this name and one for each stamp: nobody is asked for interfaces of others.
+def by_stamp(plan: Plan, name: str, otherwise: str, ways: Sequence[Way], often: Collection[int]) -> dict[str, Chain]:
+    """The same as `rules`, a chain for each stamp, by the match on it: nobody is asked for interfaces of others.
 
-    A stamp that is borne `often` is asked for first.
+    A stamp that is borne `often` comes first. The chains' names begin with `name`.
     """
     ids = dict.fromkeys(pattern.id for way in ways for pattern in way.paths if way.sees(pattern))
-    order = sorted(ids, key=lambda number: number not in often)
-    return (
-        plan.chain(name, *(f"{plan.bears(number)} -g {name}-{number}" for number in order), f"-g {otherwise}"),
-        *(
-            plan.chain(f"{name}-{number}", *(r for way in ways for r in _of(number, otherwise, way)), f"-g {otherwise}")
-            for number in order
-        ),
-    )
+    return {
+        plan.bears(number): plan.chain(
+            f"{name}-{number}", *(rule for way in ways for rule in _of(number, otherwise, way)), f"-g {otherwise}"
+        )
+        for number in sorted(ids, key=lambda number: number not in often)
+    }
 
 
 def _rules(plan: Plan, otherwise: str, way: Way) -> Iterator[str]:

@@ -27,7 +27,10 @@ CHAINS = Mapping[str, tuple[str, ...]]
 
 
 class Packet(msgspec.Struct):
-    """`connection`: its mark, None where none is known. `holds`: what is said of any other condition."""
+    """`connection`: its mark, None where none is known. `holds`: what is said of any other condition.
+
+    `logged`: a rule has logged it.
+    """
 
     incoming: str
     outgoing: str
@@ -38,6 +41,7 @@ class Packet(msgspec.Struct):
     status: frozenset[str]
     link_local: bool
     holds: bool
+    logged: bool = False
 
 
 def packet_for(steering: Steering, choice: Random) -> Packet:
@@ -131,7 +135,7 @@ def walk(chains: CHAINS, name: str, packet: Packet) -> str:
             case ["-j", "CONNMARK", _, value]:
                 packet.connection = None if packet.connection is None else changed(packet.connection, value)
             case ["-j", "NFLOG", *_]:
-                pass
+                packet.logged = True
             case ["-j", chain] if chain in chains:
                 if (end := walk(chains, chain, packet)) != "RETURN":
                     return end
@@ -176,8 +180,8 @@ BITS = st.integers(0, 0xFFFF_FFFF)
 def test_what_the_kernel_allows_by_itself_is_stamped_as_a_verdict_would(
     names: list[str], steering: Steering, family: int, mark: int, connection: int
 ) -> None:
-    """Whatever bits there are but those of a verdict, and in the connection's mark those of a word of ours."""
-    mark &= ~steering.marks.evidence & ~steering.marks.prednat
+    """Whatever bits there are but ours: nothing else gets there, see below."""
+    mark &= ~steering.marks.packet_mask
     connection &= ~(steering.marks.judged | steering.marks.filter_stage)
     kinds = tuple(kind(name, outgoing, family) for name in names for outgoing in ("eth1", ""))
     nics = tuple(msgspec.structs.replace(nic, prednat=False) for nic in steering.nics)
@@ -189,5 +193,30 @@ def test_what_the_kernel_allows_by_itself_is_stamped_as_a_verdict_would(
         one = Packet(name, "eth1", mark, connection, "NEW", "ORIGINAL", frozenset(), link_local=False, holds=False)
         other = msgspec.structs.replace(one)
         assert walk(chains, f"{PREFIX}{hook}-tell", one) == walk(chains, f"{PREFIX}{hook}-stamp", other) == "RETURN"
-        assert one == other
-        assert bool(chains[f"{PREFIX}{hook}-tell"]) == bool(chains[f"{PREFIX}{hook}-stamp"])
+        assert (one.mark, one.connection) == (other.mark, other.connection)
+        assert one.logged == bool(chains[f"{PREFIX}{hook}-tell"]) == bool(chains[f"{PREFIX}{hook}-stamp"])
+
+
+@given(st.randoms(use_true_random=True), steerings(), FAMILIES)
+def test_the_kernel_allows_by_itself_only_what_begins_and_bears_no_word_of_ours(
+    choice: Random, steering: Steering, family: int
+) -> None:
+    """Nor does what it allows change what becomes of any other packet."""
+    nics = tuple(msgspec.structs.replace(nic, prednat=False) for nic in steering.nics)
+    plain = msgspec.structs.replace(steering, nics=nics, wildcard_prednat=False, log_group=7)
+    kinds = tuple(kind(name, outgoing, family) for name in NAMES[:6] for outgoing in NAMES[:6])
+    whole, without = (
+        {chain.name: chain.rules for table in tables(given, family) if table.name == "filter" for chain in table.chains}
+        for given in (msgspec.structs.replace(plain, allowed=kinds), plain)
+    )
+    marks = steering.marks
+    for packet in (packet_for(steering, choice) for _ in range(PACKETS)):
+        packet.connection = None if packet.connection is None else packet.connection * choice.choice((0, 1, 1))
+        one, other = msgspec.structs.replace(packet), msgspec.structs.replace(packet)
+        ends = walk(whole, f"{PREFIX}fwd", one), walk(without, f"{PREFIX}fwd", other)
+        if one.logged:
+            assert (packet.mark & marks.packet_mask, packet.state, packet.holds) == (0, "NEW", True)
+            assert packet.connection is not None
+            assert packet.connection & (marks.judged | marks.filter_stage) == 0
+        else:
+            assert (ends[0], one) == (ends[1], other)

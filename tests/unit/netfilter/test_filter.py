@@ -60,13 +60,14 @@ def test_what_the_kernel_may_allow_by_itself_is_logged_and_stamped_as_a_verdict_
     given = full(nics=nics, allowed=(four, six), log_group=5200)
     known, syn = given.marks.judged | given.marks.filter_stage, "--tcp-flags FIN,SYN,RST,ACK SYN"
 
-    new = f"-p tcp -m tcp {syn} -m conntrack --ctstate NEW -m connmark --mark 0x0/{known:#x}"
-    assert chain(given, "fwd-judge", 4)[-2:] == (f"{new} -g calicod-allowed", "-g calicod-fwd-others")
-    assert "calicod-allowed" not in "".join((*chain(given, "fwd-judge", 6), *chain(given, "queue", 4)))
-    assert chain(given, "allowed", 6) == ("-g calicod-ask",)
+    new = f"-m mark --mark 0x0/0xf0000000 -m conntrack --ctstate NEW -m connmark --mark 0x0/{known:#x}"
+    new = f"-p tcp -m tcp {syn} {new}"
+    assert chain(given, "fwd", 4)[-2:] == (f"{new} -g calicod-allowed", "-g calicod-fwd-unstamped")
+    assert "calicod-allowed" not in "".join((*chain(given, "fwd", 6), *chain(given, "queue", 4)))
+    assert chain(given, "allowed", 6) == ("-g calicod-fwd-unstamped",)
     assert chain(given, "allowed", 4) == (
         f"-s 192.0.2.1/32 -d 10.65.0.2/32 -i eth0 -o cali1 -p tcp -m tcp --dport 80 {syn} -g calicod-fwd-tell",
-        "-g calicod-ask",
+        "-g calicod-fwd-unstamped",
     )
     ends = "-s 2001:db8::1/128 -d 2001:db8::2/128 -i eth1"
     assert chain(given, "in-allowed", 6) == (
@@ -77,11 +78,10 @@ def test_what_the_kernel_may_allow_by_itself_is_logged_and_stamped_as_a_verdict_
         assert chain(given, name, 6)[-2:] == (f"{new} -g calicod-in-allowed", "-g calicod-queue")
         assert "calicod-in-allowed" not in "".join(chain(given, name, 4))
     logged = "-j NFLOG --nflog-group 5200 --nflog-size 80 --nflog-threshold 32"
-    clear = chain(given, "fwd-stamp")[0]
     for name, family, interface in (("fwd", 4, 3), ("in", 6, 4)):
         stamp = given.marks.stamp(given.generation, interface) | given.marks.filter_stage
         stamped = f"-j CONNMARK --set-xmark {stamp:#x}/{given.marks.connection_mask:#x}"
-        assert chain(given, f"{name}-tell", family) == (logged, clear, stamped)
+        assert chain(given, f"{name}-tell", family) == (logged, stamped)
 
 
 def test_what_the_kernel_allows_on_several_paths_is_stamped_for_its_own() -> None:
@@ -91,14 +91,14 @@ def test_what_the_kernel_allows_on_several_paths_is_stamped_for_its_own() -> Non
     given = full(allowed=tuple(kinds), log_group=5200)
     alone = full(allowed=tuple(kinds[1:]), log_group=5200)
 
-    assert chain(given, "fwd-tell")[1:] == (chain(given, "fwd-stamp")[0], *chain(given, "fwd-stamp")[3:])
-    assert len(chain(alone, "fwd-tell")) == 3
+    assert chain(given, "fwd-tell")[1:] == chain(given, "fwd-stamp")[3:]
+    assert len(chain(alone, "fwd-tell")) == 2
     assert chain(alone, "fwd-tell")[-1] in {rule.removeprefix("-i cali+ ") for rule in chain(alone, "fwd-stamp")}
 
 
 def test_the_kernel_asks_about_all_where_it_remembers_nothing() -> None:
     assert chain(full(log_group=5200), "queue")[-1] == "-g calicod-ask"
-    assert not any("calicod-allowed" in rule for rule in chain(full(log_group=5200), "fwd-judge"))
+    assert not any("calicod-allowed" in rule for rule in chain(full(log_group=5200), "fwd"))
     assert chain(full(), "fwd-tell") == chain(full(), "in-tell") == ()
 
 
@@ -109,8 +109,8 @@ def test_where_it_could_not_be_told_or_meets_policy_before_dnat_the_kernel_allow
     group = None if lacking == "a group" else 5200
     given = full(nics=nics, allowed=(one,), log_group=group, wildcard_prednat=False)
 
-    assert chain(given, "allowed") == ("-g calicod-ask",)
-    assert not any("calicod-allowed" in rule for rule in chain(given, "fwd-judge"))
+    assert chain(given, "allowed") == ("-g calicod-fwd-unstamped",)
+    assert not any("calicod-allowed" in rule for rule in chain(given, "fwd"))
 
 
 def test_a_connection_that_a_failsafe_lets_pass_is_logged_once() -> None:
