@@ -1,4 +1,4 @@
-"""Reading a log group: how long forty messages take, a datagram. Goal: 1 µs a message. Run: python -m benchmarks.nflog
+"""Reading a log group: how long a datagram's messages take. Goal: 1 µs each. Run: python -m benchmarks.nflog
 
 The messages are those of kernel 6.18; `slowly`: attribute by attribute, as what is laid out as nothing before.
 """

@@ -1,8 +1,9 @@
 """The installer that speaks through `iptables-restore`, in its nft and in its legacy variant.
 
 Law: one transaction for each table, raw and mangle before filter, IPv4 before IPv6 (so the IPv4 rules bear the newest
-generation after a failure between the two). Chains are made once; while nothing is managed they stay, empty, so that
-the generation stays readable. A jump stands while its chain has rules: it comes and goes in the transaction of these.
+generation after a failure between the two). Chains are made once, but for one of each stamp; while nothing is managed
+they stay, empty, so that the generation stays readable. A jump stands while its chain has rules: it comes and goes in
+the transaction of these.
 """
 
 import threading

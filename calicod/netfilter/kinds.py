@@ -77,4 +77,11 @@ def _kinds(plan: Plan, hook: str) -> tuple[FlowKind, ...]:
     if not plan.remembers:
         return ()
     kinds = of_family(plan.steering.allowed, plan.family)
-    return tuple(kind for kind in kinds if (kind.out_interface == "") == (hook == INPUT))
+    if hook == INPUT:
+        return tuple(kind for kind in kinds if not kind.out_interface)
+    return tuple(kind for kind in kinds if kind.out_interface and _asked(plan, kind))
+
+
+def _asked(plan: Plan, kind: FlowKind) -> bool:
+    """Nothing is touched that passes between interfaces that nobody asks about."""
+    return plan.forwards(kind.in_interface) or plan.forwards(kind.out_interface)

@@ -38,7 +38,8 @@ BIND, COPY_PACKET, NUMBERED = 1, 2, 1
 PACKET_HEADER, PAYLOAD, PREFIX, SEQUENCE = 1, 9, 10, 12
 """NFULA_*."""
 AT_ONCE = 32
-"""Packets in one datagram of the kernel's: as many of the longest (IPv6, forwarded, with hardware header) have room."""
+"""Packets in one datagram of the kernel's: of the longest that are not bridged (IPv6, forwarded, with hardware header)
+as many have room. What comes otherwise is read a little more slowly."""
 SNAP_BYTES = 80
 """Of each packet: its headers."""
 MESSAGE_BYTES = 7_600

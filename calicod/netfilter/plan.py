@@ -138,6 +138,14 @@ class Plan:
         accept = self.marks.accept
         return self.chain(f"{hook}-verdict", f"-m mark --mark {accept:#x}/{accept:#x} -g {hook}-stamp", f"-g {REJECT}")
 
+    def forwards(self, interface: str) -> bool:
+        """Whether somebody asks about what is forwarded by this interface; one of two is enough."""
+        exempt = self.managed if self.rest.forward else self.like
+        if any(pattern.selects(interface) and not pattern.forward for pattern in exempt):
+            return False
+        asked = (*self.cover, *(pattern for pattern in self.managed if pattern.forward))
+        return self.rest.forward or any(pattern.selects(interface) for pattern in asked)
+
     def tests(self, side: Side, paths: Iterable[Pattern], host: str, work: str) -> list[str]:
         """A current stamp of the packet's own path returns; what is left goes on to be asked about."""
         rules = []

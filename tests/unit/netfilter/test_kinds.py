@@ -24,6 +24,11 @@ def test_a_kind_speaks_for_its_hook_and_its_family_alone() -> None:
     assert kinds.ask(plan(FOUR, SIX), kinds.INPUT) == kinds.ask(plan(FOUR, SIX, family=6), FORWARD) == ()
 
 
+def test_a_kind_of_interfaces_that_nobody_asks_about_is_none() -> None:
+    assert kinds.ask(plan(replace(FOUR, out_interface="eth1")), FORWARD) == ()
+    assert kinds.allowed(plan(replace(FOUR, out_interface="eth1")), FORWARD, "calicod-x").rules == ("-g calicod-x",)
+
+
 def test_what_is_of_no_kind_goes_on() -> None:
     assert kinds.allowed(plan(SIX), FORWARD, "calicod-x").rules == ("-g calicod-x",)
     assert kinds.allowed(plan(FOUR), FORWARD, "calicod-x").rules == (

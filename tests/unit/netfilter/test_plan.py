@@ -2,7 +2,7 @@
 
 from calicod.model.marks import layout
 from calicod.model.steering import Nic
-from calicod.netfilter.plan import DROP_INVALID, DROPS
+from calicod.netfilter.plan import DROP_INVALID, DROPS, Plan
 from calicod.netfilter.table import Chain
 from tests.unit.netfilter.steered import chain, full, part, text
 
@@ -20,6 +20,14 @@ def test_a_wildcard_host_leaves_lo_alone_and_comes_after_the_workloads() -> None
 def test_invalid_packets_go_to_the_queue_when_they_are_not_to_be_dropped() -> None:
     assert f"--ctstate INVALID -j {DROP_INVALID}" in text(full(), 4)
     assert f"--ctstate INVALID -j {DROP_INVALID}" not in text(full(drop_invalid=False), 4)
+
+
+def test_who_asks_about_what_is_forwarded() -> None:
+    names = ("eth0", "eth1", "cali-mgmt", "caliw1", "tap9", "wg0")
+    everything = Plan(full(wildcard_host=True, wildcard_forward=True), 4)
+
+    assert [name for name in names if Plan(full(), 4).forwards(name)] == ["eth0", "caliw1", "tap9"]
+    assert [name for name in names if not everything.forwards(name)] == ["cali-mgmt"]
 
 
 def test_other_masks_make_other_marks() -> None:
