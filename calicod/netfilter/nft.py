@@ -1,7 +1,8 @@
 """The installer that speaks through `nft`, into a table of its own.
 
 Law: one transaction for both families. Chains are made once, but for one of each stamp, and while nothing is managed
-they stay, empty: the generation stays readable. The table is ours alone: whatever else appears in it was put there by another program.
+they stay, empty: the generation stays readable. The table is ours alone: whatever else appears in it was put there by
+another program.
 """
 
 import threading
