@@ -48,19 +48,17 @@ def _first(plan: Plan) -> tuple[Chain, ...]:
 
 def _all_but(plan: Plan, judge: str) -> list[str]:
     """A `*` host endpoint judges all that is forwarded but between interfaces whose own host endpoints do not."""
-    free = [pattern for pattern in plan.managed if not pattern.forward]
-    return [*(f"-i {one.match} -o {other.match} -j RETURN" for one in free for other in free), f"-g {judge}"]
+    spared = (f"-i {one.match} -o {other.match} -j RETURN" for one in plan.sparing for other in plan.sparing)
+    return [*spared, f"-g {judge}"]
 
 
 def _only(plan: Plan, judge: str) -> list[str]:
     """Packets with a workload, or an interface whose host endpoint judges what is forwarded, on either side."""
-    judged = (*plan.cover, *(pattern for pattern in plan.managed if pattern.forward))
-    like = [pattern for pattern in plan.like if not pattern.forward]
     enter = []
-    for host in like:
-        enter += [f"-i {host.match} -o {other.match} -j RETURN" for other in like]
-        enter += [f"-i {host.match} -o {pattern.match} -g {judge}" for pattern in judged]
+    for host in plan.sparing:
+        enter += [f"-i {host.match} -o {other.match} -j RETURN" for other in plan.sparing]
+        enter += [f"-i {host.match} -o {pattern.match} -g {judge}" for pattern in plan.judging]
         enter.append(f"-i {host.match} -j RETURN")
-    enter += [f"{pattern.incoming()}-g {judge}" for pattern in judged]
-    enter += [f"-o {host.match} -j RETURN" for host in like]
-    return [*enter, *(f"{pattern.outgoing()}-g {judge}" for pattern in judged)]
+    enter += [f"{pattern.incoming()}-g {judge}" for pattern in plan.judging]
+    enter += [f"-o {host.match} -j RETURN" for host in plan.sparing]
+    return [*enter, *(f"{pattern.outgoing()}-g {judge}" for pattern in plan.judging)]

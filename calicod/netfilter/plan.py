@@ -48,7 +48,8 @@ class Plan:
     """One family's view. When nothing is managed the chains are there, and empty.
 
     `managed`: hosts that are judged; `like`: those of them whose name begins as a workload's: they come before the
-    prefix everywhere. `cover`: the workloads. `local`: paths of what comes to the host; `routed`: of what it forwards;
+    prefix everywhere. `cover`: the workloads. `local`: paths of what comes to the host; `routed`: of what it forwards,
+    which `judging` ask about on either side, and `sparing`, which are selected before them, do not;
     `sent`: of what it sends, `itself` to itself. `untracked_in`, `untracked_out`: judged before connection tracking,
     `prednat`: before DNAT. `marked`: the match on a packet that bears any packet bit of ours.
     """
@@ -65,6 +66,9 @@ class Plan:
         self.rest = rest(steering)
         self.local = ordered(steering, hosts if self.rest.managed else self.managed)
         self.routed = ordered(steering, hosts)
+        self.judging = (*self.cover, *(pattern for pattern in self.managed if pattern.forward))
+        first = self.managed if self.rest.forward else self.like
+        self.sparing = tuple(pattern for pattern in first if not pattern.forward)
         apart = (replace(pattern, id=pattern.local) for pattern in self.managed if pattern.local != LOCAL_ID)
         self.sent = (*apart, replace(self.rest, id=LOCAL_ID))
         loopback = steering.loopback
@@ -140,11 +144,9 @@ class Plan:
 
     def forwards(self, interface: str) -> bool:
         """Whether somebody asks about what is forwarded by this interface; one of two is enough."""
-        exempt = self.managed if self.rest.forward else self.like
-        if any(pattern.selects(interface) and not pattern.forward for pattern in exempt):
+        if any(pattern.selects(interface) for pattern in self.sparing):
             return False
-        asked = (*self.cover, *(pattern for pattern in self.managed if pattern.forward))
-        return self.rest.forward or any(pattern.selects(interface) for pattern in asked)
+        return self.rest.forward or any(pattern.selects(interface) for pattern in self.judging)
 
     def tests(self, side: Side, paths: Iterable[Pattern], host: str, work: str) -> list[str]:
         """A current stamp of the packet's own path returns; what is left goes on to be asked about."""

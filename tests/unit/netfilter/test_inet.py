@@ -4,7 +4,6 @@ After a deliberate change: python -m tests.unit.netfilter.test_inet writes it an
 """
 
 import json
-import re
 from pathlib import Path
 
 from calicod.model.steering import Steering
@@ -21,7 +20,7 @@ from calicod.netfilter.inet import (
     read,
     script,
 )
-from tests.unit.netfilter.test_chains import full
+from tests.unit.netfilter.test_chains import STAMP, full
 
 GOLDEN = Path(__file__).parent / "golden" / "inet.nft"
 INPUT = Base("input", -1)
@@ -76,7 +75,7 @@ def test_a_base_chain_leads_to_chains_that_have_rules_with_what_they_are_for() -
 
 def test_the_chains_are_the_same_whatever_is_managed_but_for_one_of_each_stamp() -> None:
     made = [chain.name for chain in chains(full())]
-    stamps = [name for name in made if re.search(r"fwd-\d+$", name)]
+    stamps = [name for name in made if STAMP.search(name)]
 
     assert len(stamps) == 10
     assert [name for name in made if name not in stamps] == [chain.name for chain in chains(Steering(generation=1))]
